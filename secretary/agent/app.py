@@ -1,0 +1,206 @@
+"""The agent, wired: the only place where its loops, its wings, the store and the runtime meet."""
+
+import logging
+import os
+import re
+import socket
+import sys
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from typing import Final
+
+import msgspec
+
+from secretary.agent.check import Finding, examine
+from secretary.agent.discovery import address
+from secretary.agent.pages import AgentPages
+from secretary.agent.probes import build
+from secretary.agent.service import Plan
+from secretary.agent.supervisor import Supervisor
+from secretary.core import record
+from secretary.core.errors import RecordError, SecretaryError, SettingsError
+from secretary.core.instance import HOST_PATTERN, Instance
+from secretary.core.settings import (
+    EtcdSettings,
+    HostPort,
+    ProbeSettings,
+    RunSettings,
+    ServiceSettings,
+)
+from secretary.runtime import logs, status, systemd
+from secretary.runtime.signals import Request, Signals
+from secretary.store.etcd import Etcd
+from secretary.store.registry import Registry
+
+_log = logging.getLogger(__name__)
+
+TICK_S: Final = 5.0
+"""How often the status line for systemd is looked at."""
+
+
+def run(settings: RunSettings, reload: Callable[[], RunSettings]) -> int:
+    """Keep the records of `settings` true until SIGTERM or SIGINT; return the exit status.
+
+    SIGHUP calls `reload` and goes on with what it returns; when it raises SettingsError the
+    running settings stay.
+    """
+    logs.configure(settings.log, sys.stderr)
+    return _Agent(settings, reload).run()
+
+
+class _Agent:
+    """One run of the agent, in the main thread."""
+
+    def __init__(self, settings: RunSettings, reload: Callable[[], RunSettings]) -> None:
+        self._settings = settings
+        self._reload = reload
+        self._id = uuid.uuid4().hex
+        self._plans = _plans(settings, self._id)
+        self._etcd = Etcd(settings.etcd)
+        self._supervisor = Supervisor(Registry(self._etcd))
+        self._pages = AgentPages(self._id, self._supervisor)
+        self._status = self._listen(settings.status)
+        self._systemd = systemd.notifier(os.environ)
+        self._said = ""
+
+    def run(self) -> int:
+        with Signals() as signals:
+            self._supervisor.start(self._plans)
+            self._systemd.ready()
+            while Request.STOP not in (requests := signals.wait(self._tick_s())):
+                if Request.RELOAD in requests:
+                    self._follow()
+                self._tell_systemd()
+            self._leave()
+        return 0
+
+    def _leave(self) -> None:
+        _log.info("stopping: leaving the directory first")
+        self._systemd.stopping()
+        self._etcd.limit(time.monotonic() + self._settings.drain_timeout_s)
+        self._supervisor.stop(self._settings.drain_timeout_s)
+        if self._status is not None:
+            self._status.stop()
+        self._etcd.close()
+        _log.info("stopped")
+
+    def _follow(self) -> None:
+        """Take up the settings as they are now: all of them, or none."""
+        self._systemd.reloading()
+        try:
+            settings = self._reload()
+            plans = _plans(settings, self._id)
+            server = self._status
+            if settings.status != self._settings.status:
+                server = self._listen(settings.status)
+        except SettingsError as error:
+            _log.error("not reloaded, the running settings stay: %s", error)
+        else:
+            if server is not self._status and self._status is not None:
+                self._status.stop()
+            self._status = server
+            logs.configure(settings.log, sys.stderr)
+            if settings.etcd != self._settings.etcd:
+                self._etcd.reconfigure(settings.etcd)
+            self._supervisor.follow(plans)
+            self._settings = settings
+            _log.info("reloaded")
+        self._systemd.ready()
+
+    def _listen(self, at: HostPort | None) -> status.StatusServer | None:
+        if at is None:
+            return None
+        server = status.StatusServer(at, self._pages)
+        server.start()
+        _log.info("status pages at http://%s", server.address)
+        return server
+
+    def _tick_s(self) -> float:
+        watchdog_s = self._systemd.watchdog_interval_s
+        return TICK_S if watchdog_s is None else min(TICK_S, watchdog_s)
+
+    def _tell_systemd(self) -> None:
+        if self._pages.live().ok:
+            self._systemd.watchdog()
+        line = self._pages.line()
+        if line != self._said:
+            self._systemd.status(line)
+            self._said = line
+
+
+def check(settings: RunSettings) -> Iterator[Finding]:
+    """Do what `run` would do, once, and yield what was found. Leaves nothing behind."""
+
+    def plans() -> Iterator[Plan | Finding]:
+        for service in settings.services:
+            try:
+                plan, why = _plan(service, settings.etcd, uuid.uuid4().hex)
+            except SecretaryError as error:
+                yield Finding(False, "settings", str(error))
+                continue
+            yield Finding(None, "service", f"{service.name} at {plan.instance.addr}")
+            yield Finding(True, "address", f"{plan.instance.ip}: {why}")
+            yield plan
+
+    etcd = Etcd(settings.etcd)
+    try:
+        yield from examine(plans(), Registry(etcd), time.monotonic)
+    finally:
+        etcd.close()
+
+
+def _plans(settings: RunSettings, id_: str) -> list[Plan]:
+    plans: dict[str, Plan] = {}
+    for service in settings.services:
+        plan, why = _plan(service, settings.etcd, id_)
+        if (other := plans.get(plan.key)) is not None:
+            raise SettingsError(
+                f"services {other.instance.addr} and {plan.instance.addr} have the same key"
+                f" {plan.key}; --key-by ip-port gives each port its own"
+            )
+        plans[plan.key] = plan
+        _log.info(
+            "publishing %s (%s)",
+            plan.instance.addr,
+            why,
+            extra={"service": service.name, "key": plan.key},
+        )
+    return list(plans.values())
+
+
+def _plan(service: ServiceSettings, etcd: EtcdSettings, id_: str) -> tuple[Plan, str]:
+    """Return what a service comes to on this host, and why its address was chosen."""
+    chosen = address.choose(service.ip, etcd.endpoints)
+    addr = HostPort(chosen.ip, service.port)
+    fields = {
+        "host": _host_name(),
+        "ipv6_addr" if ":" in chosen.ip else "ipv4_addr": chosen.ip,
+        "port": service.port,
+        "addr": str(addr),
+        "name": service.name,
+        "id": id_,
+        "weight": service.weight,
+        "tags": service.tags,
+        "meta": dict(service.meta),
+        "state": "up",
+        "since": datetime.now(UTC).replace(microsecond=0),
+        "schema": record.SCHEMA,
+    }
+    instance = msgspec.convert(fields, Instance)
+    try:
+        record.encode(instance)
+    except RecordError as error:
+        raise SettingsError(str(error)) from error
+    probe = service.probe or ProbeSettings(target=f"tcp://{addr}", timeout_s=service.timeout_s)
+    key = instance.key(service.prefix, service.key_by)
+    return Plan(service, instance, key, probe, build(probe)), chosen.why
+
+
+def _host_name() -> str:
+    """Return this host's name, as a record may hold it."""
+    name = socket.gethostname()
+    if re.search(HOST_PATTERN, name):
+        return name
+    return re.sub(r"[^A-Za-z0-9_]+", "-", name).strip("-")[:63] or "unnamed"

@@ -1,0 +1,98 @@
+"""The services of one process: started, changed and stopped together, each on its own feet."""
+
+import logging
+import threading
+import time
+from collections.abc import Collection, Sequence
+from typing import Final
+
+from secretary.agent.keeper import Keeper
+from secretary.agent.ports import Registry
+from secretary.agent.registration import Registration
+from secretary.agent.service import Plan, Service
+from secretary.core.errors import StoreError
+
+_log = logging.getLogger(__name__)
+
+LEAST_LEAVE_S: Final = 0.5
+"""What leaving gets even when no time is given for draining."""
+RENDERERS_POLL_S: Final = 0.05
+PROBE_JOIN_S: Final = 0.3
+
+
+class Supervisor:
+    """Runs plans. Its methods are for one thread; `services` and `keeper` may be read by others."""
+
+    def __init__(self, registry: Registry) -> None:
+        self.services: tuple[Service, ...] = ()
+        self.keeper = Keeper(self._registrations)
+        self._registry = registry
+        self._leaving: tuple[Service, ...] = ()
+
+    def start(self, plans: Sequence[Plan]) -> None:
+        self._begin(plans)
+        self.keeper.start()
+
+    def follow(self, plans: Sequence[Plan]) -> None:
+        """Go on with these plans: what is the same in both runs on untouched."""
+        wanted = {plan.key: plan for plan in plans}
+        kept = []
+        self._leaving = tuple(s for s in self._leaving if not s.registration.settled)
+        for service in self.services:
+            before, plan = service.plan, wanted.get(service.plan.key)
+            if plan is None or plan.instance.addr != before.instance.addr:
+                service.leave()
+                self._leaving += (service,)
+            elif plan.settings.ttl_s != before.settings.ttl_s:
+                service.abandon()  # its successor takes the record over, under another lease
+            else:
+                del wanted[plan.key]
+                kept.append(service)
+                if plan.settings != before.settings or plan.instance != before.instance:
+                    service.follow(plan)
+        self.services = tuple(kept)
+        self._begin(tuple(wanted.values()))
+        self.keeper.wake()
+
+    def stop(self, drain_timeout_s: float) -> None:
+        """Take every record out, wait until the renderers have seen it, then end the loops.
+
+        Returns after `drain_timeout_s` plus half a second at most, whatever etcd does.
+        """
+        deadline_s = time.monotonic() + max(drain_timeout_s, LEAST_LEAVE_S)
+        for service in self.services:
+            service.leave()
+        if self.keeper.leave(deadline_s - time.monotonic()):
+            self._drain(deadline_s)
+        else:
+            _log.warning("etcd did not answer in time; the records go when their leases expire")
+        self.keeper.stop(PROBE_JOIN_S)
+        join_by_s = time.monotonic() + PROBE_JOIN_S
+        for service in (*self._leaving, *self.services):
+            service.join(max(0.0, join_by_s - time.monotonic()))
+
+    def _begin(self, plans: Sequence[Plan]) -> None:
+        fresh = tuple(Service(plan, self._registry, self.keeper.wake) for plan in plans)
+        self.services += fresh
+        for service in fresh:
+            service.start()
+
+    def _registrations(self) -> Collection[Registration]:
+        # Those that leave come first, so that a key is free before its next holder looks.
+        return [s.registration for s in (*self._leaving, *self.services)]
+
+    def _drain(self, deadline_s: float) -> None:
+        """Wait until every live renderer has applied the directory without our records."""
+        revisions = [s.registration.left_revision for s in self.services]
+        revision = max((r for r in revisions if r is not None), default=None)
+        if revision is None:
+            return
+        pause = threading.Event()
+        try:
+            while behind := self._registry.renderers_behind(revision):
+                if time.monotonic() >= deadline_s:
+                    _log.warning("drain timeout: not yet applied by %s", ", ".join(behind))
+                    return
+                pause.wait(RENDERERS_POLL_S)
+        except StoreError as error:
+            _log.warning("cannot see the renderers, not waiting for them: %s", error)

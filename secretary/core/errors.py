@@ -1,0 +1,80 @@
+"""Every error that this project raises on purpose, under one root.
+
+    SecretaryError
+    |- SettingsError           a wrong option, variable, file or file key (exit 2)
+    |  `- AddressError         no address, or several that cannot be told apart
+    |- RecordError             a value in the directory that is not a record
+    |- ProbeError              a probe that could not be run: says nothing of the app
+    |- DevError                the throwaway local etcd could not be made
+    `- StoreError              etcd
+       |- StoreUnavailable     no member answered in time: try again later
+       |- LoginExpired         the token has run out: log in again
+       |- StoreMisconfigured   it will not get better by itself: somebody must act
+       |  |- TrustRefused      TLS: wrong CA, name or client certificate
+       |  |- CredentialsRefused  wrong user or password, or none where one is needed
+       |  `- AccessDenied      the user is known, and may not touch this key
+       |- LeaseLost            the lease expired or was revoked by others
+       `- Compacted            the revision asked for is gone: list again
+
+A message is one line: it names the option, key or host, what was found, and the next step.
+"""
+
+
+class SecretaryError(Exception):
+    """The root: `except SecretaryError` catches all that this project raises on purpose."""
+
+
+class SettingsError(SecretaryError):
+    """A setting is wrong; nothing has been touched."""
+
+
+class AddressError(SettingsError):
+    """The address to publish cannot be told."""
+
+
+class RecordError(SecretaryError):
+    """A value under the prefix does not decode as a record."""
+
+
+class ProbeError(SecretaryError):
+    """A probe could not be run; nothing is known of the app."""
+
+
+class DevError(SecretaryError):
+    """The throwaway local etcd could not be made or reached."""
+
+
+class StoreError(SecretaryError):
+    """Something about etcd."""
+
+
+class StoreUnavailable(StoreError):
+    """No member answered before the deadline."""
+
+
+class LoginExpired(StoreError):
+    """The token is no longer valid; a fresh login mends it."""
+
+
+class StoreMisconfigured(StoreError):
+    """etcd answered, and refuses us for a reason that only a person can mend."""
+
+
+class TrustRefused(StoreMisconfigured):
+    """The TLS handshake failed."""
+
+
+class CredentialsRefused(StoreMisconfigured):
+    """The user name or password is wrong or missing."""
+
+
+class AccessDenied(StoreMisconfigured):
+    """The role of this user does not cover the key."""
+
+
+class LeaseLost(StoreError):
+    """The lease is gone, and with it every key under it."""
+
+
+class Compacted(StoreError):
+    """The revision has been compacted away."""

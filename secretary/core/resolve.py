@@ -1,0 +1,158 @@
+"""Flags, environment and file into settings: the first that names an option wins, in this order.
+
+Pure: whoever calls has read the file. What is wrong is a SettingsError of one line.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations, product
+from typing import TypeAlias
+
+from secretary.core.errors import SettingsError
+from secretary.core.options import BY_NAME, OPTIONS, Scope
+from secretary.core.reading import Origin, Reading
+from secretary.core.services import service, together
+from secretary.core.settings import (
+    EtcdSettings,
+    HostPort,
+    KeyBy,
+    LogSettings,
+    RunSettings,
+    ServiceSettings,
+)
+from secretary.core.settings_file import ParsedFile
+from secretary.core.sources import DEFAULTS, Layer, from_environ, from_flags
+
+Flags: TypeAlias = Mapping[str, tuple[str, ...]]
+"""The texts of each option that stood on the command line."""
+
+_ETCD = ("etcd", "etcd-user", "etcd-password-file", "etcd-cacert", "etcd-cert", "etcd-key")
+_ONE_SERVICE_ONLY = ("name", "port")
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """The settings, and where each value of them comes from: first the process, then services."""
+
+    settings: RunSettings
+    origins: tuple[Origin, ...]
+
+
+def resolve(flags: Flags, environ: Mapping[str, str], file: ParsedFile | None) -> Resolved:
+    """Return all that `secretary run` needs."""
+    shell = (from_flags(flags), from_environ(environ))
+    process = Reading(
+        [option for option in OPTIONS if option.scope is Scope.PROCESS], _layers(shell, file)
+    )
+    etcd = _etcd(process)
+    readings = _service_readings(shell, file)
+    services = tuple(service(reading) for reading in readings)
+    labels = (
+        [f"service[{number}] in {file.path}" for number in range(len(services))] if file else []
+    )
+    _refuse_shared_keys(services, labels)
+    settings = RunSettings(
+        services=services,
+        etcd=etcd,
+        drain_timeout_s=process["drain-timeout"],
+        status=process["status"],
+        log=LogSettings(format=process["log-format"], level=process["log-level"]),
+    )
+    origins = process.origins(None)
+    for reading in readings:
+        origins += reading.origins(reading["name"])
+    return Resolved(settings, tuple(origins))
+
+
+def resolve_directory(
+    flags: Flags, environ: Mapping[str, str], file: ParsedFile | None
+) -> tuple[EtcdSettings, str]:
+    """Return etcd and the prefix: all that a reader of the directory needs."""
+    read = _some_of((*_ETCD, "prefix"), flags, environ, file)
+    return _etcd(read), read["prefix"]
+
+
+def resolve_config(flags: Flags, environ: Mapping[str, str]) -> str | None:
+    """Return the path of the file to read, if any."""
+    path: str | None = _some_of(("config",), flags, environ, None)["config"]
+    return path
+
+
+def resolve_status(
+    flags: Flags, environ: Mapping[str, str], file: ParsedFile | None
+) -> HostPort | None:
+    """Return where the status server listens; None when it is off."""
+    status: HostPort | None = _some_of(("status",), flags, environ, file)["status"]
+    return status
+
+
+def _some_of(
+    names: Sequence[str], flags: Flags, environ: Mapping[str, str], file: ParsedFile | None
+) -> Reading:
+    shell = (from_flags(flags), from_environ(environ))
+    return Reading([BY_NAME[name] for name in names], _layers(shell, file))
+
+
+def _layers(
+    shell: Sequence[Layer], file: ParsedFile | None, table: Layer | None = None
+) -> list[Layer]:
+    return [*shell, table or {}, file.top if file else {}, DEFAULTS]
+
+
+def _service_readings(shell: Sequence[Layer], file: ParsedFile | None) -> list[Reading]:
+    """Return one reading for each [[service]] table, or a single one when there is none."""
+    options = [option for option in OPTIONS if option.scope is Scope.SERVICE]
+    if file is None or len(file.services) < 2:
+        table = file.services[0] if file and file.services else {}
+        reading = Reading(options, _layers(shell, file, table))
+        for name in _ONE_SERVICE_ONLY:
+            if not reading.is_given(name):
+                raise SettingsError(
+                    f"--{name} is missing: give it, or {BY_NAME[name].variable}, or {name} in the"
+                    " --config file"
+                )
+        return [reading]
+    for name, layer in product(_ONE_SERVICE_ONLY, shell):
+        if name in layer:
+            raise SettingsError(
+                f"{layer[name].where}: speaks of one service, and {file.path} has"
+                f" {len(file.services)} [[service]] tables"
+            )
+    readings = [Reading(options, _layers(shell, file, table), own=table) for table in file.services]
+    for (number, reading), name in product(enumerate(readings), _ONE_SERVICE_ONLY):
+        if not reading.is_given(name):
+            raise SettingsError(f"service[{number}].{name} in {file.path}: is missing")
+    return readings
+
+
+def _etcd(read: Reading) -> EtcdSettings:
+    secure, endpoints = read["etcd"]
+    for name in ("etcd-cacert", "etcd-cert", "etcd-key"):
+        if read.is_given(name) and not secure:
+            raise SettingsError(
+                f"{read.at(name)}: is for https:// only, and etcd is {read.shown('etcd')}"
+                f" ({read.at('etcd')})"
+            )
+    together(read, "etcd-cert", "etcd-key")
+    together(read, "etcd-user", "etcd-password-file")
+    return EtcdSettings(
+        endpoints=endpoints,
+        secure=secure,
+        user=read["etcd-user"],
+        password_file=read["etcd-password-file"],
+        cacert=read["etcd-cacert"],
+        cert=read["etcd-cert"],
+        key=read["etcd-key"],
+    )
+
+
+def _refuse_shared_keys(services: Sequence[ServiceSettings], labels: Sequence[str]) -> None:
+    """Two services that would write one key would take it from each other for ever."""
+    for (a, one), (b, other) in combinations(enumerate(services), 2):
+        if (one.prefix, one.name, one.ip) != (other.prefix, other.name, other.ip):
+            continue
+        both = f"{labels[a]} and {labels[b]} are both {one.name} at {one.ip}"
+        if one.port == other.port:
+            raise SettingsError(f"{both}, port {one.port}: leave one of them out")
+        if one.key_by is other.key_by is KeyBy.IP:
+            raise SettingsError(f"{both} and would share one key: give --key-by ip-port")

@@ -1,0 +1,1 @@
+"""What every long-running program needs of its host: signals, logs, status, systemd."""

@@ -1,0 +1,93 @@
+r"""The log: one line per event, as text for people or JSON for machines.
+
+    2026-11-21T05:00:00.123Z INFO    registered service=web key=/services/web/10.0.0.5
+
+Whoever logs uses the standard library and says what it is about with
+`extra={"service": …, "key": …}`. What comes from outside cannot forge a line: in text all that
+is not printable is escaped. Nothing here decides what is worth a line.
+"""
+
+import json
+import logging
+import re
+from datetime import UTC, datetime
+from typing import TextIO
+
+from secretary.core.errors import SecretaryError
+from secretary.core.settings import LogFormat, LogSettings
+
+_ABOUT = ("service", "key")
+_NEEDS_QUOTES = re.compile(r'[\s"=\\]|^$')
+
+
+def configure(settings: LogSettings, stream: TextIO) -> None:
+    """Send all that this project logs to `stream`; may be called again to change the settings."""
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(Json() if settings.format is LogFormat.JSON else Text())
+    logger = logging.getLogger("secretary")
+    logger.handlers = [handler]  # in one step: a line logged meanwhile is written once
+    logger.propagate = False
+    logger.setLevel(settings.level.name)
+
+
+def for_service(
+    logger: logging.Logger, service: str, key: str
+) -> logging.LoggerAdapter[logging.Logger]:
+    """Return a logger whose every line carries `service` and `key`."""
+    return logging.LoggerAdapter(logger, {"service": service, "key": key})
+
+
+class Text(logging.Formatter):
+    """A line each, and an unforeseen exception's traceback on indented lines below."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        about, traceback = _about(record)
+        line = f"{_time(record)} {record.levelname:<7} {_printable(record.getMessage())}"
+        pairs = [f" {name}={_quoted(value)}" for name, value in about.items()]
+        below = [f"\n    {_printable(frame)}" for frame in traceback.splitlines()]
+        return "".join([line, *pairs, *below])
+
+
+class Json(logging.Formatter):
+    """An object a line; `error` is a foreseen error's message, or a traceback."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        about, traceback = _about(record)
+        line = {
+            "time": _time(record),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+            **about,
+        }
+        return json.dumps(line | {"error": traceback} if traceback else line)
+
+
+def _about(record: logging.LogRecord) -> tuple[dict[str, str], str]:
+    """What the record says beside its message, and the traceback if nobody foresaw it."""
+    about = {
+        name: str(value) for name in _ABOUT if (value := getattr(record, name, None)) is not None
+    }
+    error = record.exc_info[1] if record.exc_info else None
+    if isinstance(error, SecretaryError):
+        return about | {"error": str(error)}, ""
+    if record.exc_info and error:
+        return about, logging.Formatter().formatException(record.exc_info)
+    return about, ""
+
+
+def _time(record: logging.LogRecord) -> str:
+    time = datetime.fromtimestamp(record.created, UTC)
+    return time.isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
+
+
+def _printable(text: str) -> str:
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def _quoted(value: str) -> str:
+    if value.isprintable() and not _NEEDS_QUOTES.search(value):
+        return value
+    return '"' + _printable(value.replace("\\", "\\\\").replace('"', '\\"')) + '"'

@@ -1,0 +1,1 @@
+"""The directory: etcd behind one door."""
