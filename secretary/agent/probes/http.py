@@ -17,6 +17,7 @@ import requests
 from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import HTTPError
+from urllib3.response import HTTPResponse
 
 import secretary
 from secretary.agent.ports import Outcome, ProbeResult
@@ -103,7 +104,7 @@ class _OneConnection(HTTPAdapter):
             deadline.phase = "reading the body"
             with contextlib.closing(raw):
                 response = self.build_response(request, raw)
-                response.raw = io.BytesIO(raw.read(MOST_BODY))
+                response.raw = io.BytesIO(_beginning(raw))
             return response
         finally:
             connection.close()
@@ -144,6 +145,15 @@ class _Plain(_Bounded, HTTPConnection):
 
 class _Secure(_Bounded, HTTPSConnection):
     """A TLS connection; the handshake gets the time that is left."""
+
+
+def _beginning(raw: HTTPResponse) -> bytes:
+    """Return the body as far as it is read. Raises when it ends before it should."""
+    body = b""
+    # Only a read that finds nothing more tells a body that was cut short.
+    while len(body) < MOST_BODY and (chunk := raw.read(MOST_BODY - len(body))):
+        body += chunk
+    return body
 
 
 def _trust(settings: ProbeSettings) -> ssl.SSLContext:
