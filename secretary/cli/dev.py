@@ -4,6 +4,7 @@ A real etcd in a temporary directory, three apps, a secretary each. On a termina
 with --tour, or without a terminal, five steps, each of them seen in etcd or the exit status is 1.
 """
 
+import signal
 import sys
 import tempfile
 import threading
@@ -34,13 +35,16 @@ PATIENCE_S: Final = 30.0
 @click.option("--tour", is_flag=True, help="Walk through what can happen, step by step.")
 def dev(tour: bool) -> int:
     """Try it all here: a real etcd, three sample apps, a secretary each, and a live table."""
+    # Like Ctrl-C, so that what was started is ended.
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.default_int_handler)
     with tempfile.TemporaryDirectory(prefix="secretary-dev-") as directory, DevEtcd() as etcd:
         click.echo(f"etcd at {etcd.urls[0]}; three apps on 127.0.1.1-3, a secretary beside each")
         settings = EtcdSettings(endpoints=(_host_port(etcd.urls[0]),))
         with _audience(settings) as audience, Stage(etcd.urls[0], Path(directory)) as stage:
             if tour or not sys.stdout.isatty():
                 return _tour(stage, audience)
-            return _watch(audience)
+            return _watch(stage, audience)
 
 
 class Audience:
@@ -76,14 +80,17 @@ def _audience(settings: EtcdSettings) -> Iterator[Audience]:
     thread.join()
 
 
-def _watch(audience: Audience) -> int:
+def _watch(stage: Stage, audience: Audience) -> int:
     """Show the table until Ctrl-C."""
     shown: Snapshot | None = None
     while True:
         if audience.snapshot is not shown:
             shown = audience.snapshot
             click.echo(as_screen(shown, SERVICE, datetime.now(UTC)))
-            click.echo("Ctrl-C ends it. Kill an app or a secretary and watch.")
+            click.echo("\nKill what you like and watch; Ctrl-C ends it.\n")
+            for actor in stage.actors:
+                app, secretary = actor.app.pid, actor.secretary.pid
+                click.echo(f"   {actor.ip}   app {app:<8} secretary {secretary}")
         audience.wait(partial(is_not, shown), 1.0)
 
 

@@ -190,7 +190,7 @@ def test_check_finds_all_well_and_leaves_nothing_behind(
             *("--probe", app.url, "--etcd", etcd.urls[0]),
         )
     assert told.returncode == 0, told.stdout + told.stderr
-    for words in (f"{key} is free", "lease: granted", "200 in", "address"):
+    for words in (f"{key} is free", "lease: granted", "status 200, in", "address"):
         assert words in told.stdout
     assert (etcdctl.revision(), etcdctl.leases()) == (revision, leases)
 

@@ -66,7 +66,7 @@ class HttpProbe:
             return result(
                 Outcome.DOUBT, f"the body does not match /{self._pattern.pattern}/", deadline
             )
-        return result(Outcome.PASS, f"{status} in {deadline.spent_s * 1000:.0f} ms", deadline)
+        return result(Outcome.PASS, f"status {status}", deadline)
 
 
 class _OneConnection(HTTPAdapter):
