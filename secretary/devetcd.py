@@ -83,10 +83,7 @@ class Member:
         """
         if self._process is not None:
             raise DevError(f"etcd {self.name} was started before; stop or kill it first")
-        setpriv = shutil.which("setpriv")
-        if setpriv is None:
-            raise DevError("setpriv is not on the PATH; install util-linux")
-        command = [setpriv, "--pdeathsig=KILL", "--", binary("etcd"), *self._arguments]
+        command = mortal([binary("etcd"), *self._arguments])
         # etcd refuses to start when the environment sets what an argument sets too.
         environ = {k: v for k, v in os.environ.items() if not k.startswith("ETCD_")}
         with self._log.open("ab") as log:
@@ -178,7 +175,8 @@ class Member:
             process.wait()
 
     def _last_words(self) -> str:
-        lines = self._log.read_text(errors="replace").splitlines()
+        text = self._log.read_text(errors="replace")
+        lines = [line for line in text.splitlines() if "/health" not in line]  # our own asking
         return "its log ends: " + " | ".join(line.strip()[:300] for line in lines[-3:])
 
 
@@ -256,6 +254,14 @@ class DevEtcd:
 
 class _PortTaken(DevError):
     """Somebody took the port between our choice and etcd's start."""
+
+
+def mortal(command: Sequence[str]) -> list[str]:
+    """The same command, killed by the kernel when the thread that starts it ends."""
+    setpriv = shutil.which("setpriv")
+    if setpriv is None:
+        raise DevError("setpriv is not on the PATH; install util-linux")
+    return [setpriv, "--pdeathsig=KILL", "--", *command]
 
 
 def binary(name: str) -> str:

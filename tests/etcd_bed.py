@@ -6,6 +6,7 @@
 import base64
 import json
 import os
+import shutil
 import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -14,10 +15,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import psutil
 import trustme
 
 from secretary.core.settings import EtcdSettings, HostPort
-from secretary.devetcd import DevEtcd, binary
+from secretary.devetcd import DevEtcd, Member, binary
 
 TOKEN_TTL_S = 2
 ROOT_PASSWORD = "root-password"
@@ -123,6 +125,15 @@ def settings_of(etcd: DevEtcd, **more: Any) -> EtcdSettings:
         secure=urls[0].scheme == "https",
         **more,
     )
+
+
+def restart_empty(member: Member) -> None:
+    """Let the only member of a cluster forget everything, as if its disk had been replaced."""
+    (argument,) = (a for a in psutil.Process(member.pid).cmdline() if a.startswith("--data-dir="))
+    member.kill()
+    shutil.rmtree(argument.removeprefix("--data-dir="))
+    member.start()
+    member.wait_ready()
 
 
 @dataclass(frozen=True, slots=True)

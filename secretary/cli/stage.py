@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Final, Self
 
 from secretary.core.errors import DevError
+from secretary.devetcd import mortal
 
 ADDRESSES: Final = ("127.0.1.1", "127.0.1.2", "127.0.1.3")
 SERVICE: Final = "hello"
@@ -62,7 +63,7 @@ class Actor:
         environ = {k: v for k, v in os.environ.items() if not k.startswith("SECRETARY_")}
         with self.log.open("ab") as log:
             return subprocess.Popen(
-                [sys.executable, "-m", module, *arguments],
+                mortal([sys.executable, "-m", module, *arguments]),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

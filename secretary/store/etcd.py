@@ -74,6 +74,7 @@ class Etcd:
         self._settings = settings
         self._turn = 0
         self._client: Any = None
+        self._stale = False
         self._deadline: float | None = None
 
     @property
@@ -83,9 +84,9 @@ class Etcd:
         return endpoints[self._turn % len(endpoints)]
 
     def reconfigure(self, settings: EtcdSettings) -> None:
-        """From the next call on, use these members and credentials."""
-        self.close()
+        """From the next call on, use these members and credentials. From any thread."""
         self._settings = settings
+        self._stale = True
 
     def limit(self, deadline: float) -> None:
         """Let no call last beyond `deadline` (of time.monotonic)."""
@@ -181,6 +182,9 @@ class Etcd:
 
     def _call(self, subject: str, ask: Callable[[Any], T]) -> T:
         def once() -> T:
+            if self._stale:
+                self._stale = False
+                self.close()
             if self._client is None:
                 self._client = self._connect()
             self._client.timeout = self._timeout_s()
@@ -252,8 +256,10 @@ class Etcd:
         settings = self._settings
         if settings.user is None or settings.password_file is None:
             return None
-        password = _read("--etcd-password-file", settings.password_file).decode().rstrip("\r\n")
-        request = etcdrpc.AuthenticateRequest(name=settings.user, password=password)
+        password = _read("--etcd-password-file", settings.password_file).rstrip(b"\r\n")
+        request = etcdrpc.AuthenticateRequest(
+            name=settings.user, password=password.decode(errors="replace")
+        )
         try:
             answer = client.authstub.Authenticate(request, client.timeout)
         except grpc.RpcError as error:

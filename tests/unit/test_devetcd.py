@@ -119,12 +119,20 @@ def test_three_members_elect_another_leader_when_theirs_is_killed_or_frozen() ->
         assert sum(member.leads() for member in cluster.members) == 1
 
 
-def test_without_a_quorum_a_member_listens_and_does_not_serve() -> None:
+def test_without_a_quorum_a_member_listens_and_does_not_serve(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     with DevEtcd(members=3) as cluster:
         for member in cluster.members:
             member.kill()
         cluster.members[0].start()
-        assert not cluster.members[0].serves()
+        with monkeypatch.context() as impatient:
+            impatient.setattr(devetcd, "READY_TIMEOUT_S", 0.5)
+            with pytest.raises(DevError, match=r"m1 did not serve in 0.5 s; its log") as caught:
+                cluster.members[0].wait_ready()
+            assert "/health" not in str(caught.value)
+            with pytest.raises(DevError, match="no leader after"):
+                cluster.leader()
         cluster.members[1].start()
         cluster.members[0].wait_ready()
 
