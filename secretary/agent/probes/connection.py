@@ -6,7 +6,7 @@ import os
 import socket
 import ssl
 from collections.abc import Iterator
-from typing import Final
+from typing import Any, Final
 
 from secretary.agent.ports import Outcome, ProbeResult
 from secretary.agent.probes.deadline import BoundedSocket, Deadline
@@ -15,10 +15,14 @@ from secretary.core.values import printable
 
 DETAIL_CHARACTERS: Final = 200
 
-_OURS: Final = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS, errno.EAGAIN}
+_OURS: Final = {
+    errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS, errno.EAGAIN,
+    errno.EAFNOSUPPORT,
+    errno.EADDRNOTAVAIL,  # every local port is taken, as on a busy proxy
+}  # fmt: skip
 """Errors of this host: the probe could not be run."""
 _NO_SUCH_FAMILY: Final = {errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL, errno.ENETUNREACH}
-"""What connecting to `::1` says on a host without IPv6: not a word about the app."""
+"""What `::1` meets on a host without IPv6: not a word about the app, if there is another."""
 
 
 def connect(resolver: Resolver, deadline: Deadline) -> BoundedSocket:
@@ -28,28 +32,42 @@ def connect(resolver: Resolver, deadline: Deadline) -> BoundedSocket:
     """
     addresses = resolver.resolve(deadline)
     deadline.phase = "connecting"
-    worst: OSError | None = None
+    errors: list[OSError] = []
     for number, (family, address) in enumerate(addresses):
-        connection = BoundedSocket(family, socket.SOCK_STREAM)
-        connection.deadline = deadline
         try:
-            connection.settimeout(deadline.left_s() / (len(addresses) - number))
-            connection.connect(address)
+            share_s = deadline.left_s() / (len(addresses) - number)
+            return _connect(family, address, deadline, share_s)
         except OSError as error:
-            connection.close()
-            if worst is None or _weight(error) > _weight(worst):
-                worst = error
-        else:
-            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            return connection
-    raise worst or OSError(errno.EHOSTUNREACH, "the name has no address")
+            errors.append(error)
+    raise max(errors, key=_weight, default=OSError(errno.EHOSTUNREACH, "the name has no address"))
+
+
+def _connect(
+    family: socket.AddressFamily, address: tuple[Any, ...], deadline: Deadline, timeout_s: float
+) -> BoundedSocket:
+    connection = BoundedSocket(family, socket.SOCK_STREAM)
+    connection.deadline = deadline
+    try:
+        connection.settimeout(timeout_s)
+        connection.connect(address)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    except OSError:
+        connection.close()
+        raise
+    return connection
 
 
 def _weight(error: OSError) -> int:
-    """How much an address' error says: doubt outweighs refusal, which outweighs no such family."""
-    if isinstance(error, ConnectionRefusedError):
+    """How much an address' error says.
+
+    An error of this host outweighs doubt, which outweighs refusal: only if all refuse is nobody
+    there. That this host lacks a family says nothing at all.
+    """
+    if error.errno in _NO_SUCH_FAMILY:
+        return 0
+    if isinstance(error, ConnectionRefusedError | ConnectionResetError):
         return 1
-    return 0 if error.errno in _NO_SUCH_FAMILY else 2
+    return 3 if error.errno in _OURS else 2
 
 
 def failed(error: Exception, deadline: Deadline) -> ProbeResult:
@@ -59,8 +77,9 @@ def failed(error: Exception, deadline: Deadline) -> ProbeResult:
 
 
 def result(outcome: Outcome, detail: str, deadline: Deadline) -> ProbeResult:
-    """Return a result whose detail is one printable line, whatever the app has sent."""
-    return ProbeResult(outcome, printable(detail)[:DETAIL_CHARACTERS], deadline.spent_s)
+    """Return a result whose detail is one line of printable ASCII, whatever the app has sent."""
+    ascii_only = printable(detail).encode("ascii", "backslashreplace").decode()
+    return ProbeResult(outcome, ascii_only[:DETAIL_CHARACTERS], deadline.spent_s)
 
 
 def _judge(error: Exception, deadline: Deadline) -> tuple[Outcome, str]:
@@ -76,7 +95,9 @@ def _judge(error: Exception, deadline: Deadline) -> tuple[Outcome, str]:
                 return Outcome.REFUSED, f"reset {deadline.phase}"
             case ssl.SSLError():
                 return Outcome.DOUBT, f"TLS: {_tls_reason(cause)}"
-            case socket.gaierror() if cause.errno != socket.EAI_SYSTEM:
+            case socket.gaierror() if cause.errno == socket.EAI_MEMORY:
+                return Outcome.ERROR, "no memory on this host to resolve the name"
+            case socket.gaierror():
                 return Outcome.DOUBT, f"the name does not resolve: {cause.strerror}"
             case OSError() if cause.errno in _OURS:
                 return Outcome.ERROR, f"{os.strerror(cause.errno)} on this host"

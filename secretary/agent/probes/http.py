@@ -2,22 +2,23 @@
 
 Built on requests, through an adapter that replaces its pool: no redirect is followed, no proxy,
 cookie or netrc is used, and the body is read to its end or to 64 KiB, whichever comes first.
+The regular expression is the operator's own: what it costs over 64 KiB is not bounded here.
 """
 
 import contextlib
+import functools
 import http.client
 import io
 import re
 import ssl
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit
 
 import requests
-from requests.adapters import HTTPAdapter
+from requests.adapters import BaseAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.exceptions import HTTPError
-from urllib3.response import HTTPResponse
 
 import secretary
 from secretary.agent.ports import Outcome, ProbeResult
@@ -54,7 +55,7 @@ class HttpProbe:
         deadline = Deadline(self._settings.timeout_s)
         try:
             response = self._adapter.exchange(self._request, deadline)
-        except (OSError, HTTPError, http.client.HTTPException) as error:
+        except (OSError, http.client.HTTPException) as error:
             return failed(error, deadline)
         return self._judge(response, deadline)
 
@@ -69,23 +70,23 @@ class HttpProbe:
         return result(Outcome.PASS, f"status {status}", deadline)
 
 
-class _OneConnection(HTTPAdapter):
+class _OneConnection(BaseAdapter):
     """Makes a connection for a request, and closes it with the answer."""
 
     def __init__(self, settings: ProbeSettings) -> None:
-        super().__init__(pool_connections=1, pool_maxsize=1)
+        super().__init__()
         parts = urlsplit(settings.target)
         secure = parts.scheme == "https"
         self._host = parts.hostname or ""
         self._port = parts.port or (443 if secure else 80)
         self._resolver = Resolver(self._host, self._port)
-        self._server_name = settings.server_name
+        self._server_name = _sound(settings.server_name)
         self._trust = _trust(settings) if secure else None
 
     def exchange(self, request: requests.PreparedRequest, deadline: Deadline) -> requests.Response:
         """Send the request and return the answer, its body read as far as it goes.
 
-        Raises OSError, or what urllib3 and http.client make of a broken answer.
+        Raises OSError, or what http.client makes of a broken answer.
         """
         connection = self._connection(deadline)
         try:
@@ -97,13 +98,14 @@ class _OneConnection(HTTPAdapter):
                 request.method or "GET",
                 request.path_url,
                 headers=request.headers,
-                preload_content=False,
-                decode_content=False,
             )
-            raw = connection.getresponse()
+            # The library's own method, below urllib3's: that one logs each malformed header, at
+            # every probe. Nor does requests build the response, for it would parse the cookies.
+            raw = http.client.HTTPConnection.getresponse(connection)
             deadline.phase = "reading the body"
             with contextlib.closing(raw):
-                response = self.build_response(request, raw)
+                response = requests.Response()
+                response.status_code = raw.status
                 response.raw = io.BytesIO(_beginning(raw))
             return response
         finally:
@@ -147,26 +149,68 @@ class _Secure(_Bounded, HTTPSConnection):
     """A TLS connection; the handshake gets the time that is left."""
 
 
-def _beginning(raw: HTTPResponse) -> bytes:
-    """Return the body as far as it is read. Raises when it ends before it should."""
-    body = b""
-    # Only a read that finds nothing more tells a body that was cut short.
-    while len(body) < MOST_BODY and (chunk := raw.read(MOST_BODY - len(body))):
-        body += chunk
+def _beginning(raw: http.client.HTTPResponse) -> bytes:
+    """Return the body as far as it is read. IncompleteRead when it ends before it should."""
+    body = raw.read(MOST_BODY)
+    if len(body) < MOST_BODY and raw.length:  # what is still to come; None when nobody has said
+        raise http.client.IncompleteRead(body, raw.length)
     return body
 
 
 def _trust(settings: ProbeSettings) -> ssl.SSLContext:
-    """Return whom to trust: --probe-cacert, or the system's authorities, or, insecurely, all."""
+    """Return whom to trust: --probe-cacert, or the system's authorities, or, insecurely, all.
+
+    The system's, not those that requests brings along: there an operator adds the house's own.
+    """
     cacert = settings.cacert
-    context = _read("--probe-cacert", cacert, lambda: ssl.create_default_context(cafile=cacert))
-    context.sslsocket_class = BoundedTLS
-    if settings.insecure:
+    if settings.insecure:  # loads no authorities: they can take most of a megabyte
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
-    if (cert := settings.cert) is not None:
-        _read("--probe-cert", cert, lambda: context.load_cert_chain(cert, settings.key))
+    elif cacert is None and settings.cert is None:
+        return _system_trust()
+    else:
+        context = _read("--probe-cacert", cacert, lambda: ssl.create_default_context(cafile=cacert))
+    if settings.cert is not None:
+        _show(context, settings.cert, settings.key)
+    context.sslsocket_class = BoundedTLS
     return context
+
+
+def _sound(name: str | None) -> str | None:
+    """Return the name if TLS can ask for it. SettingsError when it cannot."""
+    try:
+        asking = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        asking.wrap_bio(ssl.MemoryBIO(), ssl.MemoryBIO(), server_hostname=name or "localhost")
+    except ValueError as error:
+        raise SettingsError(f"--probe-server-name: {name}: no host name") from error
+    return name
+
+
+@functools.cache
+def _system_trust() -> ssl.SSLContext:
+    """Return the context of all that trust the system's authorities and show nothing.
+
+    One for the process: these authorities take 700 KB. What the system adds to them later is
+    seen after a restart.
+    """
+    context = ssl.create_default_context()
+    context.sslsocket_class = BoundedTLS
+    return context
+
+
+def _show(context: ssl.SSLContext, cert: str, key: str | None) -> None:
+    """Load the certificate to show to the app. The key may stand in the same file."""
+    for option, path in (("--probe-cert", cert), ("--probe-key", key)):
+        if path is not None:
+            _read(option, path, Path(path).read_bytes)
+    pair = f"{cert} with {key}" if key else cert
+    # Without a password given, OpenSSL asks the terminal for that of an encrypted key.
+    _read("--probe-cert", pair, lambda: context.load_cert_chain(cert, key, password=_no_password))
+
+
+def _no_password() -> bytes:
+    raise OSError("the key is encrypted")
 
 
 def _read(option: str, path: str | None, load: Callable[[], T]) -> T:
@@ -174,7 +218,9 @@ def _read(option: str, path: str | None, load: Callable[[], T]) -> T:
         return load()
     except OSError as error:  # ssl.SSLError is one
         reason = error.strerror or str(error)
-        raise SettingsError(f"{option}: {path}: {reason}; a readable PEM file") from error
+        raise SettingsError(
+            f"{option}: {path}: {reason}; give a PEM file without a password"
+        ) from error
 
 
 def _listed(ranges: Sequence[StatusRange]) -> str:

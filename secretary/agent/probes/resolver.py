@@ -4,12 +4,14 @@ getaddrinfo cannot be interrupted, so a name is looked up in a thread of its own
 at a time: a look-up that outlasts its probe is the one that the next probe waits for.
 """
 
+import errno
 import socket
 import threading
 from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
 from secretary.agent.probes.deadline import Deadline
+from secretary.core.errors import SettingsError
 
 Address: TypeAlias = tuple[socket.AddressFamily, tuple[Any, ...]]
 GetAddrInfo: TypeAlias = Callable[..., Sequence[tuple[Any, ...]]]
@@ -23,7 +25,10 @@ class _Lookup:
         self._found: Sequence[tuple[Any, ...]] = ()
         self._error: Exception | None = None
         self.done = threading.Event()
-        threading.Thread(target=self._run, name="resolver", daemon=True).start()
+        try:
+            threading.Thread(target=self._run, name="resolver", daemon=True).start()
+        except RuntimeError as error:
+            raise OSError(errno.EAGAIN, "no thread could be started") from error
 
     def result(self) -> Sequence[tuple[Any, ...]]:
         if self._error is not None:
@@ -42,6 +47,7 @@ class Resolver:
     """Finds the addresses of one host and port, for one thread."""
 
     def __init__(self, host: str, port: int, getaddrinfo: GetAddrInfo = socket.getaddrinfo) -> None:
+        """SettingsError when no such host can be."""
         self._host = host
         self._port = port
         self._getaddrinfo = getaddrinfo
@@ -60,7 +66,12 @@ class Resolver:
         return _addresses(lookup.result())
 
     def _look_up(self) -> Sequence[tuple[Any, ...]]:
-        return self._getaddrinfo(self._host, self._port, type=socket.SOCK_STREAM)
+        try:
+            return self._getaddrinfo(self._host, self._port, type=socket.SOCK_STREAM)
+        except socket.gaierror:
+            # Out of descriptors, the C library says that it knows no such name. Ask the kernel.
+            socket.socket().close()
+            raise
 
     def _read_literal(self) -> list[Address]:
         try:
@@ -74,6 +85,10 @@ class Resolver:
             )
         except socket.gaierror:
             return []
+        except UnicodeError as error:
+            raise SettingsError(
+                f"--probe: {self._host}: no host name; between dots stand 1 to 63 characters"
+            ) from error
 
 
 def _addresses(found: Sequence[tuple[Any, ...]]) -> list[Address]:

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 import trustme
+from cryptography.hazmat.primitives import serialization
 from msgspec import structs
 
 from secretary.agent.ports import Outcome, ProbeResult
@@ -157,6 +158,17 @@ def test_a_length_that_is_no_length_is_not_believed() -> None:
     assert outcome(h.says(answer))[0] in (Outcome.PASS, Outcome.DOUBT)
 
 
+def test_lengths_that_contradict_each_other_are_not_believed_either() -> None:
+    answer = b"HTTP/1.1 200 OK\r\nContent-Length: 2, 3\r\n\r\nok"
+    assert outcome(h.says(answer), expect_body="^ok$") == (Outcome.PASS, "status 200")
+
+
+def test_a_malformed_header_is_no_news_for_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    answer = b"HTTP/1.1 200 OK\r\nno colon\r\nContent-Length: 2\r\n\r\nok"
+    assert outcome(h.says(answer))[0] is Outcome.PASS
+    assert caplog.records == []
+
+
 def test_invalid_utf_8_is_no_trouble() -> None:
     answer = b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\n\xff\xfeok\xff\xfe"
     assert outcome(h.says(answer), expect_body="ok")[0] is Outcome.PASS
@@ -294,6 +306,24 @@ def test_the_deadline_holds_under_tls_too(authority: trustme.CA, cacert: str) ->
     assert "reading the body" in result.detail
 
 
+def test_the_deadline_holds_for_a_reader_that_drips_under_tls(
+    authority: trustme.CA, cacert: str
+) -> None:
+    def sip(connection: socket.socket, over: threading.Event) -> None:
+        while not over.wait(h.DRIP_S):
+            for _ in range(8):  # fast enough for each write to end in time, were it alone
+                connection.recv(16384)
+
+    with secure(authority, behaviour=sip) as port:
+        result = tls_probe(
+            port, cacert=cacert, timeout_s=TIMEOUT_S, headers=(("X-Long", "x" * 16_000_000),)
+        )
+    assert (result.outcome, result.detail) == (
+        Outcome.DOUBT,
+        f"timed out after {TIMEOUT_S} s waiting for the answer",
+    )
+
+
 def test_a_handshake_without_end_is_ended() -> None:
     with hostile(h.silent) as port:
         result = tls_probe(port, timeout_s=TIMEOUT_S)
@@ -308,6 +338,38 @@ def test_a_server_without_tls_is_a_doubt() -> None:
         result = tls_probe(port)
     assert result.outcome is Outcome.DOUBT
     assert result.detail.startswith("TLS: ")
+
+
+def test_an_encrypted_key_is_refused_and_no_password_asked_for(
+    authority: trustme.CA, tmp_path: Path
+) -> None:
+    client = authority.issue_cert("prober")
+    cert, key = tmp_path / "cert.pem", tmp_path / "key.pem"
+    client.cert_chain_pems[0].write_to_path(str(cert))
+    locked = serialization.load_pem_private_key(
+        client.private_key_pem.bytes(), password=None
+    ).private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.BestAvailableEncryption(b"hush"),
+    )
+    key.write_bytes(locked)
+    with pytest.raises(SettingsError, match="the key is encrypted"):
+        build(ProbeSettings(target="https://127.0.0.1/", cert=str(cert), key=str(key)))
+
+
+def test_a_key_that_is_missing_is_refused_by_its_own_name(
+    authority: trustme.CA, tmp_path: Path
+) -> None:
+    cert, key = tmp_path / "cert.pem", tmp_path / "missing.pem"
+    authority.issue_cert("prober").cert_chain_pems[0].write_to_path(str(cert))
+    with pytest.raises(SettingsError, match=f"--probe-key: {key}: No such file"):
+        build(ProbeSettings(target="https://127.0.0.1/", cert=str(cert), key=str(key)))
+
+
+def test_a_server_name_that_is_none_is_refused() -> None:
+    with pytest.raises(SettingsError, match=r"--probe-server-name: \.shop: "):
+        build(ProbeSettings(target="https://127.0.0.1/", server_name=".shop"))
 
 
 @pytest.mark.parametrize("option", ["cacert", "cert"])

@@ -1,5 +1,8 @@
 """A TCP probe asks whether somebody listens, and gives a look-up no more than its due."""
 
+import errno
+import os
+import resource
 import socket
 import threading
 from collections.abc import Sequence
@@ -9,9 +12,10 @@ import pytest
 
 from secretary.agent.ports import Outcome
 from secretary.agent.probes import build
-from secretary.agent.probes.connection import connect
+from secretary.agent.probes.connection import connect, failed
 from secretary.agent.probes.deadline import Deadline
 from secretary.agent.probes.resolver import Resolver
+from secretary.core.errors import SettingsError
 from secretary.core.settings import ProbeSettings
 from tests import hostile as h
 from tests.apps import free_port
@@ -61,6 +65,36 @@ def test_a_name_that_does_not_exist_is_a_doubt() -> None:
     assert "resolv" in detail
 
 
+@pytest.mark.parametrize("target", ["tcp://a..b:80", "tcp://%s.example:80", "http://a..b/"])
+def test_a_name_that_no_host_can_have_is_refused_at_once(target: str) -> None:
+    with pytest.raises(SettingsError, match="no host name"):
+        build(ProbeSettings(target=target.replace("%s", "a" * 64)))
+
+
+def test_a_host_without_descriptors_to_spare_cannot_look_up_a_name() -> None:
+    """The C library says that there is no such name; that would be the app's failure."""
+
+    def no_such_name(*_: object, **__: object) -> list[tuple[Any, ...]]:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    resolver = Resolver("app.example", 80, no_such_name)
+    with pytest.raises(socket.gaierror):
+        resolver.resolve(Deadline(5.0))
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
+    try:
+        with pytest.raises(OSError, match="Too many open files") as caught:
+            resolver.resolve(Deadline(5.0))
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert failed(caught.value, Deadline(5.0)).outcome is Outcome.ERROR
+
+
+def test_a_host_without_a_free_local_port_cannot_probe() -> None:
+    every_port_taken = OSError(errno.EADDRNOTAVAIL, os.strerror(errno.EADDRNOTAVAIL))
+    assert failed(every_port_taken, Deadline(1.0)).outcome is Outcome.ERROR
+
+
 class SlowNames:
     """A resolver's getaddrinfo that waits until it is let go."""
 
@@ -100,6 +134,14 @@ def test_one_address_that_answers_is_enough() -> None:
             *socket.getaddrinfo("127.0.0.1", nobody, type=socket.SOCK_STREAM),
             *socket.getaddrinfo("127.0.0.1", port, type=socket.SOCK_STREAM),
         ]
+        connect(Resolver("app.example", port, lambda *_, **__: found), Deadline(2.0)).close()
+
+
+def test_an_address_of_a_family_that_this_host_lacks_says_nothing() -> None:
+    with hostile(h.silent) as port:
+        here = socket.getaddrinfo("127.0.0.1", port, type=socket.SOCK_STREAM)
+        lacking = (socket.AF_DECnet, socket.SOCK_STREAM, 6, "", ("::1", port, 0, 0))
+        found = [lacking, *here]
         connect(Resolver("app.example", port, lambda *_, **__: found), Deadline(2.0)).close()
 
 
