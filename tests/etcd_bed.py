@@ -138,33 +138,42 @@ def restart_empty(member: Member) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Certificates:
-    """Files: an authority, a server's and a client's certificate of it, and a stranger's."""
+    """Files: an authority and its certificates of a server, of another host and of a client.
+
+    `other_cacert` and `other_client_*` are of an authority that nobody here knows.
+    """
 
     cacert: str
     server_cert: str
     server_key: str
+    elsewhere_cert: str
+    elsewhere_key: str
     client_cert: str
     client_key: str
     other_cacert: str
+    other_client_cert: str
+    other_client_key: str
 
     @classmethod
     def make(cls, directory: Path) -> "Certificates":
-        authority = trustme.CA()
-        server = authority.issue_cert("127.0.0.1", "localhost")
-        client = authority.issue_cert("web")
+        authority, other = trustme.CA(), trustme.CA()
 
         def write(name: str, blob: trustme.Blob) -> str:
             path = directory / name
             blob.write_to_path(str(path))
             return str(path)
 
+        def write_both(name: str, leaf: trustme.LeafCert) -> tuple[str, str]:
+            certificate = write(f"{name}.pem", leaf.cert_chain_pems[0])
+            return certificate, write(f"{name}-key.pem", leaf.private_key_pem)
+
         return cls(
             write("ca.pem", authority.cert_pem),
-            write("server.pem", server.cert_chain_pems[0]),
-            write("server-key.pem", server.private_key_pem),
-            write("client.pem", client.cert_chain_pems[0]),
-            write("client-key.pem", client.private_key_pem),
-            write("other-ca.pem", trustme.CA().cert_pem),
+            *write_both("server", authority.issue_cert("127.0.0.1", "localhost")),
+            *write_both("elsewhere", authority.issue_cert("elsewhere.example")),
+            *write_both("client", authority.issue_cert("web")),
+            write("other-ca.pem", other.cert_pem),
+            *write_both("other-client", other.issue_cert("web")),
         )
 
 
@@ -185,12 +194,16 @@ def auth_etcd(prefix: str) -> Iterator[DevEtcd]:
     Tokens last two seconds. Passwords are hashed at the lowest cost, since tests log in often.
     """
     with DevEtcd(extra_args=[f"--auth-token-ttl={TOKEN_TTL_S}", "--bcrypt-cost=4"]) as etcd:
-        etcdctl = Etcdctl(etcd.urls)
-        for user, password in (("root", ROOT_PASSWORD), ("web", WEB_PASSWORD)):
-            etcdctl("user", "add", "--interactive=false", user, stdin=password.encode())
-            etcdctl("role", "add", user)
-            etcdctl("user", "grant-role", user, user)
-        for kind, keys in (("readwrite", f"{prefix}/web/"), ("read", "/secretary/renderers/")):
-            etcdctl("role", "grant-permission", "--prefix", "web", kind, keys)
-        etcdctl("auth", "enable")
+        enable_auth(Etcdctl(etcd.urls), prefix)
         yield etcd
+
+
+def enable_auth(etcdctl: Etcdctl, prefix: str) -> None:
+    """Make the users and roles of `auth_etcd`, and ask for them from now on."""
+    for user, password in (("root", ROOT_PASSWORD), ("web", WEB_PASSWORD)):
+        etcdctl("user", "add", "--interactive=false", user, stdin=password.encode())
+        etcdctl("role", "add", user)
+        etcdctl("user", "grant-role", user, user)
+    for kind, keys in (("readwrite", f"{prefix}/web/"), ("read", "/secretary/renderers/")):
+        etcdctl("role", "grant-permission", "--prefix", "web", kind, keys)
+    etcdctl("auth", "enable")

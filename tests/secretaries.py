@@ -114,9 +114,14 @@ class Secretary:
 
     def probes(self) -> int:
         """Return how many probes have passed."""
-        found = re.search(
-            r'secretary_probes_total\{[^}]*outcome="pass"[^}]*\} (\d+)', self.page("/metrics")[1]
-        )
+        return self._metric(r'secretary_probes_total\{[^}]*outcome="pass"[^}]*\}')
+
+    def errors(self) -> int:
+        """Return how many calls to etcd have failed."""
+        return self._metric("secretary_etcd_errors_total")
+
+    def _metric(self, pattern: str) -> int:
+        found = re.search(f"^{pattern} (\\d+)", self.page("/metrics")[1], re.MULTILINE)
         assert found
         return int(found.group(1))
 

@@ -7,6 +7,7 @@ from typing import TypeVar
 
 T = TypeVar("T")
 _PAUSE_S = 0.02
+_LOOK_S = 0.2
 
 
 def wait_for(condition: Callable[[], T | None], *, timeout_s: float = 10.0, what: str = "") -> T:
@@ -28,3 +29,15 @@ def wait_for(condition: Callable[[], T | None], *, timeout_s: float = 10.0, what
                 f"after {timeout_s:g} s it was not true that {said}; the last answer was {answer!r}"
             )
         pause.wait(_PAUSE_S)
+
+
+def stays(condition: Callable[[], bool], *, for_s: float) -> None:
+    """Hold that `condition` is true now and at every look during `for_s`.
+
+    For what must not happen, where no other event says that it would have by now.
+    """
+    end = time.monotonic() + for_s
+    pause = threading.Event()
+    while time.monotonic() < end:
+        assert condition()
+        pause.wait(_LOOK_S)

@@ -14,7 +14,7 @@ from typing import Final
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_random_exponential
 from tenacity.stop import stop_when_event_set
 
-from secretary.agent.registration import Registration
+from secretary.agent.registration import POSTPONED_S, Registration
 from secretary.core.errors import (
     CredentialsRefused,
     LoginExpired,
@@ -35,8 +35,6 @@ _PROMPT: Final = wait_random_exponential(multiplier=0.2, max=1)
 LEAVING_WAIT_S: Final = 0.1
 IDLE_S: Final = 10.0
 """How long at most the loop rests, so that it can be seen to turn."""
-POSTPONED_S: Final = 5.0
-"""When a registration is tried again that has failed for a reason of its own."""
 LONGEST_TURN_S: Final = 60.0
 """A loop that has not turned for so long hangs: no sum of deadlines and backoffs comes near."""
 
@@ -111,7 +109,7 @@ class Keeper:
             raise
         except Exception as error:
             self.errors += 1
-            registration.postpone(self.beat_s + POSTPONED_S, error)
+            registration.postpone(self.beat_s, error)
 
     def _patiently(self, turn: Callable[[], float]) -> float:
         return Retrying(

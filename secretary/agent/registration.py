@@ -15,11 +15,13 @@ from typing import Final
 from secretary.agent.health import Verdict
 from secretary.agent.ports import Lease, Registry
 from secretary.core.claim import MAY_TAKE, Found, Standing, judge
-from secretary.core.errors import LeaseLost, StoreError
+from secretary.core.errors import LeaseLost, SecretaryError
 from secretary.core.record import endpoint_of
 
 _log = logging.getLogger(__name__)
 
+POSTPONED_S: Final = 5.0
+"""When a registration is tried again that has failed for a reason of its own."""
 LOOK_AGAIN_S: Final = 2.0
 """How often a key that somebody else holds is looked at."""
 
@@ -123,7 +125,10 @@ class Registration:
         return self._incumbent
 
     def step(self, now_s: float) -> None:
-        """Bring the directory one step closer to what is wanted. Raises StoreError."""
+        """Bring the directory one step closer to what is wanted.
+
+        StoreError, and SettingsError when a file that opens etcd cannot be read.
+        """
         wanted = self._wanted
         try:
             match wanted.verdict:
@@ -133,21 +138,26 @@ class Registration:
                     again_s = self._release(wanted.value)
                 case Verdict.UNDECIDED:
                     again_s = self._spare(wanted.value)
-        except StoreError as error:
+        except SecretaryError as error:
             self.trouble = str(error)
             raise
+        self._postponed_for = None
         if self.place is not Place.CONFLICT:
             self.trouble = None
         self._attempted, self._next_s = wanted, now_s + again_s
 
-    def postpone(self, until_s: float, error: Exception) -> None:
-        """Rest until then, after a step that ended in `error`; says so once for each reason."""
+    def postpone(self, now_s: float, error: Exception) -> None:
+        """Rest after a step that ended in `error`, yet no longer than a lease that we may hold.
+
+        Says so once for each reason, until a step succeeds.
+        """
         if str(error) != self._postponed_for:
             self._postponed_for = str(error)
-            unforeseen = None if isinstance(error, StoreError) else error
+            unforeseen = None if isinstance(error, SecretaryError) else error
             self._log.error("%s; trying again", str(error) or "unforeseen", exc_info=unforeseen)
         self.trouble = str(error)
-        self._attempted, self._next_s = self._wanted, until_s
+        self._attempted = self._wanted
+        self._next_s = now_s + min(POSTPONED_S, self._ttl_s / 3)
 
     def _hold(self, value: bytes) -> float:
         """Keep our record there; return in how many seconds to look again."""

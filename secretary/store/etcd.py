@@ -2,9 +2,9 @@
 
 python-etcd3 supplies messages, stubs and single calls. It marks a failed member unusable for
 five minutes, waits for ever on a frozen one and logs in once for ever; so one client stands
-for one member here, every call has a deadline, and a call that meets a dead member or an
-expired token is made again on the next member with a fresh login. Every call is therefore safe
-to repeat: writes are transactions guarded by what was seen before.
+for one member here, every call has a deadline, and a call that meets a dead or distrusted
+member or an expired token is made again on the next member with a fresh login. Every call is
+therefore safe to repeat: writes are transactions guarded by what was seen before.
 
 Refuses to know what the keys mean, and lets no exception of etcd3 or grpc out.
 """
@@ -196,7 +196,7 @@ class Etcd:
         """Do `act`, on one member after the other, until it succeeds or each has had its turn."""
         for attempt in Retrying(
             stop=stop_after_attempt(max(2, len(self._settings.endpoints))),
-            retry=retry_if_exception_type((StoreUnavailable, LoginExpired)),
+            retry=retry_if_exception_type((StoreUnavailable, LoginExpired, TrustRefused)),
             reraise=True,
         ):
             with attempt:
@@ -204,9 +204,9 @@ class Etcd:
                     return act()
                 except (StoreError, grpc.RpcError, etcd3.Etcd3Exception, ValueError) as error:
                     refused = self._translate(error, subject)
-                    if isinstance(refused, StoreUnavailable):
+                    if isinstance(refused, StoreUnavailable | TrustRefused):
                         self.next_member()
-                    elif isinstance(refused, TrustRefused | LoginExpired):
+                    elif isinstance(refused, LoginExpired):
                         self.close()
                     raise refused from error
         raise AssertionError("Retrying returns or raises")

@@ -36,6 +36,8 @@ def refusal(
                 f"{where}: wrong user or password:"
                 f" check --etcd-user {user} and --etcd-password-file {settings.password_file}"
             )
+        case "INVALID_ARGUMENT" if "user name is empty" in words and settings.user:
+            return LoginExpired(f"{where}: asks for a login since we connected")
         case "INVALID_ARGUMENT" if "user name is empty" in words:
             return CredentialsRefused(
                 f"{where}: a user is required: give --etcd-user and --etcd-password-file"
@@ -57,7 +59,13 @@ def _distrust(words: str, settings: EtcdSettings) -> str | None:
         return "TLS: its certificate does not name this host; use a name that it holds in --etcd"
     if "certificate_required" in words or "bad_certificate" in words or "unknown_ca" in words:
         return "TLS: it does not accept our certificate: check --etcd-cert and --etcd-key"
-    if "handshake failed" in words or "wrong_version_number" in words:
+    if "create security handshaker" in words:
+        cacert, cert, key = settings.cacert, settings.cert, settings.key
+        return (
+            "TLS: a file is not PEM, or they do not go together:"
+            f" --etcd-cacert {cacert}, --etcd-cert {cert}, --etcd-key {key}"
+        )
+    if "handshake failed" in words or "handshake read failed" in words:
         return "TLS: the handshake failed; does it speak https?"
     return None
 
@@ -67,5 +75,7 @@ def _reason(code: str, details: str) -> str:
         return "no answer in time"
     if "onnection refused" in details:
         return "connection refused"
+    if "failed to connect" in details and details.endswith("Socket closed"):
+        return "closes the connection at once; does --etcd say http where it speaks https?"
     lines = details.splitlines() or [code.lower().replace("_", " ")]
     return lines[0][:200]

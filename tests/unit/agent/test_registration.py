@@ -8,7 +8,7 @@ import math
 import pytest
 
 from secretary.agent.health import Verdict
-from secretary.agent.registration import LOOK_AGAIN_S, Place, Registration
+from secretary.agent.registration import LOOK_AGAIN_S, POSTPONED_S, Place, Registration
 from secretary.core.errors import AccessDenied, StoreUnavailable
 from tests.fakes.registry import FakeRegistry
 
@@ -286,8 +286,8 @@ def test_a_postponed_step_rests_and_says_why_once(
     for turn in range(3):
         with pytest.raises(AccessDenied) as refused:
             registration.step(turn)
-        registration.postpone(turn + 5.0, refused.value)
-    assert registration.due_s == 7.0
+        registration.postpone(turn, refused.value)
+    assert registration.due_s == 2 + POSTPONED_S
     assert len([r for r in caplog.records if "permission denied" in r.message]) == 1
 
 

@@ -1,0 +1,1 @@
+"""Every claim with a number, measured: `scripts/bench` runs these and writes bench/results/."""
