@@ -70,9 +70,12 @@ class _Agent:
             self._supervisor.start(self._plans)
             self._systemd.ready()
             while Request.STOP not in (requests := signals.wait(self._tick_s())):
-                if Request.RELOAD in requests:
-                    self._follow()
-                self._tell_systemd()
+                try:
+                    if Request.RELOAD in requests:
+                        self._follow()
+                    self._tell_systemd()
+                except Exception:
+                    _log.exception("unforeseen; going on")
             self._leave()
         return 0
 
@@ -92,15 +95,11 @@ class _Agent:
         try:
             settings = self._reload()
             plans = _plans(settings, self._id)
-            server = self._status
             if settings.status != self._settings.status:
-                server = self._listen(settings.status)
+                self._listen_instead(settings.status)
         except SettingsError as error:
             _log.error("not reloaded, the running settings stay: %s", error)
         else:
-            if server is not self._status and self._status is not None:
-                self._status.stop()
-            self._status = server
             logs.configure(settings.log, sys.stderr)
             if settings.etcd != self._settings.etcd:
                 self._etcd.reconfigure(settings.etcd)
@@ -116,6 +115,18 @@ class _Agent:
         server.start()
         _log.info("status pages at http://%s", server.address)
         return server
+
+    def _listen_instead(self, at: HostPort | None) -> None:
+        """Move the status server, or leave it where it is and raise SettingsError."""
+        before = self._status
+        if before is not None:
+            before.stop()  # first: the port may be the same, on another address
+        try:
+            self._status = self._listen(at)
+        except SettingsError:
+            if before is not None:
+                before.start()
+            raise
 
     def _tick_s(self) -> float:
         watchdog_s = self._systemd.watchdog_interval_s

@@ -65,6 +65,7 @@ class Registration:
         self._registry = registry
         self._lock = threading.Lock()
         self._wanted = Wanted(Verdict.UNDECIDED, value)
+        self._trying: Wanted | None = None
         self._attempted: Wanted | None = None
         self._postponed_for: str | None = None
         self._leaving = False
@@ -129,7 +130,7 @@ class Registration:
 
         StoreError, and SettingsError when a file that opens etcd cannot be read.
         """
-        wanted = self._wanted
+        wanted = self._trying = self._wanted
         try:
             match wanted.verdict:
                 case Verdict.UP:
@@ -156,7 +157,7 @@ class Registration:
             unforeseen = None if isinstance(error, SecretaryError) else error
             self._log.error("%s; trying again", str(error) or "unforeseen", exc_info=unforeseen)
         self.trouble = str(error)
-        self._attempted = self._wanted
+        self._attempted = self._trying
         self._next_s = now_s + min(POSTPONED_S, self._ttl_s / 3)
 
     def _hold(self, value: bytes) -> float:
@@ -221,20 +222,21 @@ class Registration:
     def _release(self, value: bytes) -> float:
         """Take our record out, or the one that a predecessor left for this very endpoint."""
         if self._lease is not None:
-            revision = self._registry.delete(self.key, self._lease.lease)
+            self._gone_at(self._registry.delete(self.key, self._lease.lease))
             self._lease.close()
             self._lease = None
         elif not self._incumbent:
             found, standing = self._look(value)
-            ours = found is not None and standing in (Standing.PREDECESSOR, Standing.ALTERED)
-            revision = self._registry.clear(self.key, found) if found and ours else None
-        else:
-            revision = None
+            if found is not None and standing in (Standing.PREDECESSOR, Standing.ALTERED):
+                self._gone_at(self._registry.clear(self.key, found))
+        self._settle(Place.ABSENT)
+        return math.inf
+
+    def _gone_at(self, revision: int | None) -> None:
+        """Note when our record went, so that the renderers can be waited for."""
         if revision is not None:
             self.left_revision = revision
             self._log.info("withdrew the record")
-        self._settle(Place.ABSENT)
-        return math.inf
 
     def _spare(self, value: bytes) -> float:
         """Leave a predecessor's record in place, alive, while the first probes run."""

@@ -26,6 +26,8 @@ class FakeLease:
 
     def close(self) -> None:
         self.registry.reach()
+        if self.registry.fails_to_revoke:
+            raise StoreUnavailable("etcd fake: no answer in time")
         self.registry.expire(self.lease)
 
 
@@ -38,6 +40,7 @@ class FakeRegistry:
     revision: int = 1
     away: bool = False
     denied: bool = False
+    fails_to_revoke: bool = False
     denied_keys: set[str] = field(default_factory=set)
     renewals: int = 0
     renderers: dict[str, int] = field(default_factory=dict)

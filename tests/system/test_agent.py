@@ -3,12 +3,14 @@
 import json
 import os
 import signal
+import socket
+from pathlib import Path
 
 import pytest
 
 from secretary.core import record
 from secretary.devetcd import DevEtcd
-from tests.apps import App
+from tests.apps import App, free_port
 from tests.etcd_bed import Etcdctl
 from tests.secretaries import IP, Secretary, run
 from tests.waiting import wait_for
@@ -240,6 +242,33 @@ def test_a_reload_changes_what_changed_and_a_broken_file_nothing(
             secretary.says("the running settings stay")
             assert etcdctl.get(key) == after
             assert secretary.stop() == 0
+
+
+def test_a_reload_moves_the_status_server_or_leaves_it_where_it_is(
+    etcd: DevEtcd, prefix: str, tmp_path: Path
+) -> None:
+    file, port = tmp_path / "secretary.toml", free_port()
+
+    def reload(secretary: Secretary, status: str) -> None:
+        file.write_text(
+            f'name = "web"\nip = "{IP}"\nport = 1\nprefix = "{prefix}"\n'
+            f'etcd = {json.dumps(etcd.urls)}\nstatus = "{status}"\n'
+        )
+        if hasattr(secretary, "process"):
+            secretary.process.send_signal(signal.SIGHUP)
+
+    secretary = Secretary("--config", str(file))
+    reload(secretary, f"{IP}:{port}")
+    with secretary:
+        secretary.says(f"status pages at http://{IP}:{port}")
+        reload(secretary, f"0.0.0.0:{port}")
+        secretary.says(f"status pages at http://0.0.0.0:{port}")
+        assert secretary.page("/livez")[0] == 200
+        with socket.create_server((IP, 0)) as taken:
+            reload(secretary, f"{IP}:{taken.getsockname()[1]}")
+            secretary.says("the running settings stay")
+        assert secretary.page("/livez")[0] == 200
+        assert secretary.stop() == 0
 
 
 def test_several_services_run_in_one_process(

@@ -278,6 +278,32 @@ def test_a_withdrawal_that_failed_is_made_when_etcd_answers(
     assert (registry.keys, registry.leases) == ({}, set())
 
 
+def test_a_withdrawal_that_failed_half_way_still_knows_its_revision(
+    registration: Registration, registry: FakeRegistry
+) -> None:
+    held(registration, registry).want(Verdict.DOWN, OURS)
+    registry.fails_to_revoke = True
+    with pytest.raises(StoreUnavailable):
+        registration.step(1)
+    registry.fails_to_revoke = False
+    gone_at = registry.revision
+    registration.step(2)
+    assert registration.left_revision == gone_at
+    assert registry.leases == set()
+
+
+def test_what_is_wanted_while_a_step_fails_is_due_at_once(
+    registration: Registration, registry: FakeRegistry
+) -> None:
+    registry.denied = True
+    registration.want(Verdict.UP, OURS)
+    with pytest.raises(AccessDenied) as refused:
+        registration.step(0)
+    registration.want(Verdict.DOWN, OURS)
+    registration.postpone(5.0, refused.value)
+    assert registration.due_s == -math.inf
+
+
 def test_a_postponed_step_rests_and_says_why_once(
     registration: Registration, registry: FakeRegistry, caplog: pytest.LogCaptureFixture
 ) -> None:
