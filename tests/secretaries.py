@@ -84,6 +84,12 @@ class Secretary:
     def log(self) -> str:
         return Path(self._file.name).read_text()
 
+    @property
+    def complaints(self) -> list[str]:
+        """What the log holds of warnings and errors, without the time."""
+        lines = (line.partition(" ")[2] for line in self.log.splitlines())
+        return [line for line in lines if line.startswith(("WARNING ", "ERROR "))]
+
     def says(self, words: str, *, timeout_s: float = 15) -> None:
         """Wait until the log holds `words`."""
         wait_for(

@@ -8,7 +8,7 @@ import logging
 import math
 import threading
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from typing import Final
 
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_random_exponential
@@ -95,12 +95,21 @@ class Keeper:
 
     def _turn(self) -> float:
         """Step all that are due; return when the next one is."""
-        for registration in self._registrations():
+        stepped = False
+        for registration in self._mattering():
             self.beat_s = time.monotonic()
             if registration.due_s <= self.beat_s:
                 self._step(registration)
-        self._reached()
-        return min((r.due_s for r in self._registrations()), default=math.inf)
+                stepped = True
+        if stepped:
+            self._reached()
+        return min((r.due_s for r in self._mattering()), default=math.inf)
+
+    def _mattering(self) -> Iterator[Registration]:
+        """Yield those that want to be stepped: on leaving, only who has something there."""
+        for registration in self._registrations():
+            if registration.lease is not None or not self._leaving.is_set():
+                yield registration
 
     def _step(self, registration: Registration) -> None:
         try:

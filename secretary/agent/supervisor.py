@@ -14,10 +14,10 @@ from secretary.core.errors import StoreError
 
 _log = logging.getLogger(__name__)
 
-LEAST_LEAVE_S: Final = 0.5
+LEAST_LEAVE_S: Final = 0.4
 """What leaving gets even when no time is given for draining."""
 RENDERERS_POLL_S: Final = 0.05
-PROBE_JOIN_S: Final = 0.3
+PROBE_JOIN_S: Final = 0.1
 
 
 class Supervisor:
@@ -65,7 +65,9 @@ class Supervisor:
         if self.keeper.leave(deadline_s - time.monotonic()):
             self._drain(deadline_s)
         else:
-            _log.warning("etcd did not answer in time; the records go when their leases expire")
+            troubles = (s.registration.trouble for s in self.services)
+            reason = self.keeper.away or next(filter(None, troubles), "no answer in time")
+            _log.warning("could not leave: %s; the records go when their leases expire", reason)
         self.keeper.stop(PROBE_JOIN_S)
         join_by_s = time.monotonic() + PROBE_JOIN_S
         for service in (*self._leaving, *self.services):

@@ -66,7 +66,7 @@ def _distrust(words: str, settings: EtcdSettings) -> str | None:
             f" --etcd-cacert {cacert}, --etcd-cert {cert}, --etcd-key {key}"
         )
     if "handshake failed" in words or "handshake read failed" in words:
-        return "TLS: the handshake failed; does it speak https?"
+        return "TLS: the handshake failed; perhaps it does not speak https"
     return None
 
 

@@ -53,16 +53,6 @@ def as_web(password: Path, user: str = "web") -> tuple[str, ...]:
     return ("--etcd-user", user, "--etcd-password-file", str(password))
 
 
-def complaints(secretary: Secretary) -> list[str]:
-    """What is logged as a warning or an error, without the time."""
-    words = (" WARNING ", " ERROR ")
-    return [
-        line.split(" ", 1)[1]
-        for line in secretary.log.splitlines()
-        if any(word in line for word in words)
-    ]
-
-
 def check(port: int, url: str, *more: str, prefix: str = PREFIX) -> str:
     """Run `secretary check` where it must fail; return its line about etcd."""
     told = run(
@@ -80,7 +70,7 @@ def is_refused(url: str, *more: str, words: Sequence[str]) -> None:
     with App() as app:
         with Secretary.beside(app.port, [url], PREFIX, *more, "--drain-timeout", "0s") as secretary:
             wait_for(lambda: secretary.errors() > 2, timeout_s=20)
-            (line,) = complaints(secretary)
+            (line,) = secretary.complaints
             print(line)  # noqa: T201 - so that it can be read as its readers will
             for word in words:
                 assert word in line
@@ -114,7 +104,7 @@ def test_a_login_outlives_its_tokens(guarded: DevEtcd, password: Path, key: str)
         assert secretary.stop() == 0
         assert etcdctl.get(key) is None
         assert before.lease not in etcdctl.leases()
-        assert complaints(secretary) == []
+        assert secretary.complaints == []
         assert secretary.log.count("registered service") == 1
 
 
@@ -177,7 +167,7 @@ def test_a_password_may_change_while_it_runs(guarded: DevEtcd, password: Path, k
             password.write_text(changed)
             secretary.says("etcd answers again")
             wait_for(lambda: etcdctl.get(key))
-            assert len(complaints(secretary)) == 1
+            assert len(secretary.complaints) == 1
             assert changed not in secretary.log
         finally:
             change(WEB_PASSWORD)
@@ -199,8 +189,8 @@ def test_authentication_may_be_switched_on_while_it_runs(
         etcdctl = Etcdctl(own_etcd.urls, user=ROOT)
         unknown.says("a user is required: give --etcd-user and --etcd-password-file")
         stays(lambda: [etcdctl.get(k) for k in keys] == before, for_s=4.5)
-        assert complaints(known) == []
-        assert len(complaints(unknown)) == 1
+        assert known.complaints == []
+        assert len(unknown.complaints) == 1
         assert known.stop() == 0
         assert etcdctl.get(key) is None
 
@@ -221,7 +211,7 @@ def test_a_role_for_its_own_service_is_enough(guarded: DevEtcd, password: Path, 
             assert secretary.stop() == 0
             assert etcdctl.get(key) is None
             assert lease not in etcdctl.leases()
-            assert complaints(secretary) == []
+            assert secretary.complaints == []
 
 
 def test_a_missing_permission_is_said_once_and_waited_for(
@@ -242,7 +232,7 @@ def test_a_missing_permission_is_said_once_and_waited_for(
             app.port, guarded.urls, prefix, *as_web(password), ttl="3s"
         ) as secretary:
             wait_for(lambda: secretary.errors() > 1)
-            (line,) = complaints(secretary)
+            (line,) = secretary.complaints
             assert words in line
             assert f"service=web key={key}" in line
             print(line)  # noqa: T201
@@ -254,7 +244,7 @@ def test_a_missing_permission_is_said_once_and_waited_for(
             wait_for(lambda: secretary.status()["last_error"] is None)
 
             allow("revoke")
-            wait_for(lambda: len(complaints(secretary)) == 2)
+            wait_for(lambda: len(secretary.complaints) == 2)
             # What stands there is no less true, and its lease needs no permission.
             stays(lambda: etcdctl.get(key) == before, for_s=4.5)
             allow("grant")
@@ -300,7 +290,7 @@ def works(etcd: DevEtcd, certificates: Certificates, prefix: str, *more: str) ->
             assert f"{IP}:{app.port}" in told.stdout
             assert secretary.stop() == 0
             assert etcdctl.get(key) is None
-            assert complaints(secretary) == []
+            assert secretary.complaints == []
 
 
 def test_a_wrong_authority(tls: DevEtcd, certificates: Certificates) -> None:
@@ -409,4 +399,4 @@ def test_a_member_whose_certificate_is_wrong_is_passed_over(
         Secretary.beside(app.port, [*misnamed.urls, *tls.urls], prefix, *trust) as secretary,
     ):
         wait_for(lambda: etcdctl.get(f"{prefix}/web/{IP}"))
-        assert complaints(secretary) == []
+        assert secretary.complaints == []

@@ -25,6 +25,8 @@ from tests.etcd_bed import ROOT_PASSWORD, Etcdctl, auth_etcd, restart_empty, set
 from tests.secretaries import environ
 from tests.waiting import wait_for
 
+pytestmark = pytest.mark.timeout(60)  # what never comes is waited for
+
 NOTICED_S = 2 * SILENCE_S + 3
 """When a silent member has been found out and another asked, on a machine that does other work."""
 

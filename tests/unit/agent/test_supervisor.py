@@ -1,5 +1,6 @@
 """Services start, change and stop together, and one's trouble is never another's."""
 
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
@@ -213,3 +214,16 @@ def test_a_healthy_process_says_that_it_lives_and_is_ready(
     assert pages.live().ok
     assert supervisor.services[0].registration.place is Place.REGISTERED
     assert pages.line() == "up, registered"
+
+
+def test_stopping_without_a_record_waits_for_nothing(
+    supervisor: Supervisor, registry: FakeRegistry, caplog: pytest.LogCaptureFixture
+) -> None:
+    registry.away = True
+    supervisor.start([plan("web", FakeProbe())])
+    wait_for(lambda: supervisor.keeper.away is not None)
+    began_s = time.monotonic()
+    supervisor.stop(60)
+    assert time.monotonic() - began_s < 30
+    assert "could not leave" not in caplog.text
+    assert "answers again" not in caplog.text
