@@ -179,5 +179,6 @@ def ask(address: HostPort, page: str, timeout_s: float) -> Answer:
             response = connection.getresponse()
             text = response.read(_ANSWER_LIMIT).decode("utf-8", "replace")
         except (OSError, UnicodeError, http.client.HTTPException) as error:
-            return Answer(None, f"no answer from {address}: {str(error) or type(error).__name__}")
+            reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+            return Answer(None, f"no answer from {address}: {reason}")
         return Answer(response.status, text.strip())
