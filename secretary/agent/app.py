@@ -18,7 +18,7 @@ from secretary.agent.discovery import address
 from secretary.agent.pages import AgentPages
 from secretary.agent.probes import build
 from secretary.agent.service import Plan
-from secretary.agent.supervisor import Supervisor
+from secretary.agent.supervisor import LEAST_LEAVE_S, Supervisor
 from secretary.core import record
 from secretary.core.errors import RecordError, SecretaryError, SettingsError
 from secretary.core.instance import HOST_PATTERN, Instance
@@ -82,8 +82,9 @@ class _Agent:
     def _leave(self) -> None:
         _log.info("stopping: leaving the directory first")
         self._systemd.stopping()
-        self._etcd.limit(time.monotonic() + self._settings.drain_timeout_s)
-        self._supervisor.stop(self._settings.drain_timeout_s)
+        drain_s = max(self._settings.drain_timeout_s, LEAST_LEAVE_S)
+        self._etcd.limit(time.monotonic() + drain_s)
+        self._supervisor.stop(drain_s)
         if self._status is not None:
             self._status.stop()
         self._etcd.close()

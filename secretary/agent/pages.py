@@ -35,7 +35,8 @@ class AgentPages:
         hanging = [
             f"probe {service.plan.key}"
             for service in self._supervisor.services
-            if now_s - service.worker.beat_s > service.worker.longest_turn_s + SLACK_S
+            if not service.worker.stopping
+            and now_s - service.worker.beat_s > service.worker.longest_turn_s + SLACK_S
         ]
         if now_s - self._supervisor.keeper.beat_s > LONGEST_TURN_S:
             hanging.append("keeper")

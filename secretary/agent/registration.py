@@ -5,6 +5,7 @@ there before it acts, so it may be repeated after any failure; who may hold the 
 by `core/claim.py`. In the steady state a step renews the lease and reads: it writes nothing.
 """
 
+import contextlib
 import enum
 import logging
 import math
@@ -15,7 +16,7 @@ from typing import Final
 from secretary.agent.health import Verdict
 from secretary.agent.ports import Lease, Registry
 from secretary.core.claim import MAY_TAKE, Found, Standing, judge
-from secretary.core.errors import LeaseLost, SecretaryError
+from secretary.core.errors import LeaseLost, SecretaryError, StoreFull
 from secretary.core.record import endpoint_of
 
 _log = logging.getLogger(__name__)
@@ -220,12 +221,16 @@ class Registration:
         return LOOK_AGAIN_S
 
     def _release(self, value: bytes) -> float:
-        """Take our record out, or the one that a predecessor left for this very endpoint."""
+        """Take our record out, or what a predecessor or a careless hand left for this endpoint."""
+        revision = None
         if self._lease is not None:
-            self._gone_at(self._registry.delete(self.key, self._lease.lease))
+            # A full etcd deletes nothing, yet it revokes leases, and what hangs on them goes.
+            with contextlib.suppress(StoreFull):
+                revision = self._registry.delete(self.key, self._lease.lease)
+                self._gone_at(revision)
             self._lease.close()
             self._lease = None
-        elif not self._incumbent:
+        if revision is None:
             found, standing = self._look(value)
             if found is not None and standing in (Standing.PREDECESSOR, Standing.ALTERED):
                 self._gone_at(self._registry.clear(self.key, found))

@@ -3,8 +3,9 @@
 Data flows one way: probe -> worker -> (verdict) -> registration, and the keeper is woken.
 """
 
+import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 import msgspec
@@ -33,10 +34,13 @@ class Plan:
 class Service:
     """Runs one plan. `start`, `follow`, `stop` and `join` are for the supervisor's thread."""
 
-    def __init__(self, plan: Plan, registry: Registry, wake: Callable[[], None]) -> None:
-        now = datetime.now(UTC)
+    def __init__(
+        self, plan: Plan, registry: Registry, wake: Callable[[], None], health: Health
+    ) -> None:
+        """`health` is what is known of the app already."""
+        now = datetime.now(UTC).replace(microsecond=0)
         self.plan = plan
-        self.tally = Tally(now)
+        self.tally = Tally(now, health.state)
         self.registration = Registration(
             plan.instance.name,
             plan.key,
@@ -46,13 +50,16 @@ class Service:
         )
         self._wake = wake
         self._up_since = now
-        self._worker = self._make_worker(Health())
+        # Orders what the worker says and what a reload makes of it.
+        self._lock = threading.Lock()
+        self._worker = self._make_worker(health)
 
     @property
     def worker(self) -> Worker:
         return self._worker
 
     def start(self) -> None:
+        self._tell(self._worker.health.verdict)
         self._worker.start()
 
     def follow(self, plan: Plan) -> None:
@@ -60,15 +67,14 @@ class Service:
 
         The health that was reached stays, and so does the record, under the same lease.
         """
-        before, self.plan = self.plan, plan
-        if (plan.probe_settings, plan.settings.rhythm) != (
-            before.probe_settings,
-            before.settings.rhythm,
-        ):
-            self._worker.stop()
-            self._worker = self._make_worker(self._worker.health)
-            self._worker.start()
-        self._tell(self._worker.health.verdict)
+        with self._lock:
+            before, self.plan = self.plan, plan
+            if plan != replace(before, probe=plan.probe):
+                self._tell(self._worker.health.verdict)
+            if _asks_differently(before, plan):
+                self._worker.stop()
+                self._worker = self._make_worker(self._worker.health)
+                self._worker.start()
 
     def leave(self) -> None:
         """Stop probing and take the record out."""
@@ -85,17 +91,23 @@ class Service:
         self._worker.join(timeout_s)
 
     def _make_worker(self, health: Health) -> Worker:
+        def tell_verdict(verdict: Verdict) -> None:
+            with self._lock:
+                if worker is self._worker:  # not one that has been replaced meanwhile
+                    self._changed(verdict)
+
         plan = self.plan
-        return Worker(
+        worker = Worker(
             name=plan.instance.name,
             key=plan.key,
             probe=plan.probe,
             rhythm=plan.settings.rhythm,
             timeout_s=plan.probe_settings.timeout_s,
             tell_result=self.tally.add,
-            tell_verdict=self._changed,
+            tell_verdict=tell_verdict,
             health=health,
         )
+        return worker
 
     def _changed(self, verdict: Verdict) -> None:
         if verdict is Verdict.UP:
@@ -106,3 +118,13 @@ class Service:
         instance = msgspec.structs.replace(self.plan.instance, since=self._up_since)
         self.registration.want(verdict, record.encode(instance))
         self._wake()
+
+
+def _asks_differently(before: Plan, after: Plan) -> bool:
+    """Whether the app must be probed anew; a certificate may be another one in the same file."""
+    probe = after.probe_settings
+    return (
+        probe != before.probe_settings
+        or after.settings.rhythm != before.settings.rhythm
+        or any((probe.cacert, probe.cert, probe.key))
+    )

@@ -3,9 +3,11 @@
 import logging
 import threading
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Final
 
+from secretary.agent.health import Health
 from secretary.agent.keeper import Keeper
 from secretary.agent.ports import Registry
 from secretary.agent.registration import Registration
@@ -35,7 +37,7 @@ class Supervisor:
 
     def follow(self, plans: Sequence[Plan]) -> None:
         """Go on with these plans: what is the same in both runs on untouched."""
-        wanted = {plan.key: plan for plan in plans}
+        wanted, known = {plan.key: plan for plan in plans}, {}
         kept = []
         self._leaving = tuple(s for s in self._leaving if not s.registration.settled)
         for service in self.services:
@@ -45,13 +47,13 @@ class Supervisor:
                 self._leaving += (service,)
             elif plan.settings.ttl_s != before.settings.ttl_s:
                 service.abandon()  # its successor takes the record over, under another lease
+                known[plan.key] = service.worker.health
             else:
                 del wanted[plan.key]
                 kept.append(service)
-                if plan.settings != before.settings or plan.instance != before.instance:
-                    service.follow(plan)
+                service.follow(plan)
         self.services = tuple(kept)
-        self._begin(tuple(wanted.values()))
+        self._begin(wanted.values(), known)
         self.keeper.wake()
 
     def stop(self, drain_timeout_s: float) -> None:
@@ -73,8 +75,14 @@ class Supervisor:
         for service in (*self._leaving, *self.services):
             service.join(max(0.0, join_by_s - time.monotonic()))
 
-    def _begin(self, plans: Sequence[Plan]) -> None:
-        fresh = tuple(Service(plan, self._registry, self.keeper.wake) for plan in plans)
+    def _begin(
+        self, plans: Iterable[Plan], known: Mapping[str, Health] = MappingProxyType({})
+    ) -> None:
+        """Start services; one whose app's health is `known`, by key, goes on from there."""
+        fresh = tuple(
+            Service(plan, self._registry, self.keeper.wake, known.get(plan.key, Health()))
+            for plan in plans
+        )
         self.services += fresh
         for service in fresh:
             service.start()
@@ -85,7 +93,8 @@ class Supervisor:
 
     def _drain(self, deadline_s: float) -> None:
         """Wait until every live renderer has applied the directory without our records."""
-        revisions = [s.registration.left_revision for s in self.services]
+        gone = (*self._leaving, *self.services)
+        revisions = [service.registration.left_revision for service in gone]
         revision = max((r for r in revisions if r is not None), default=None)
         if revision is None:
             return

@@ -17,8 +17,8 @@ PROBE_SECONDS: Final = (0.001, 0.005, 0.025, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 class Tally:
     """Counts by outcome and by state entered, seconds by bucket, and the last result."""
 
-    def __init__(self, now: datetime) -> None:
-        self.state = State.STARTING
+    def __init__(self, now: datetime, state: State) -> None:
+        self.state = state
         self.state_since = now
         self.outcomes: Counter[Outcome] = Counter()
         self.transitions: Counter[State] = Counter()

@@ -35,9 +35,9 @@ class Worker:
         timeout_s: float,
         tell_result: Callable[[ProbeResult, Health], None],
         tell_verdict: Callable[[Verdict], None],
-        health: Health | None = None,
+        health: Health,
     ) -> None:
-        self.health = health or Health()
+        self.health = health
         self.beat_s = time.monotonic()
         self.longest_turn_s = rhythm.interval_s + timeout_s
         self._probe = probe
@@ -51,6 +51,10 @@ class Worker:
 
     def start(self) -> None:
         self._thread.start()
+
+    @property
+    def stopping(self) -> bool:
+        return self._stop.is_set()
 
     def stop(self) -> None:
         """Begin no further probe, and report none; may be called twice."""

@@ -36,7 +36,7 @@ def ls(around: Surroundings, /, name: str | None, watch: bool, output: str, **gi
 
 
 class _Listing:
-    """Prints snapshots, and on stderr what is wrong with them."""
+    """Prints snapshots; what is wrong with one goes to stderr, of those followed by their log."""
 
     def __init__(self, around: Surroundings, name: str | None, prefix: str, json: bool) -> None:
         self._around = around
@@ -45,7 +45,8 @@ class _Listing:
         self._json = json
 
     def once(self, snapshot: Snapshot) -> None:
-        self._complain(Snapshot(), snapshot)
+        for line in table.rejections(Snapshot(), snapshot, self._under):
+            click.echo(f"secretary: {line}", err=True)
         if self._json:
             click.echo(table.as_json(snapshot, self._name))
         elif snapshot.of(self._name):
@@ -61,8 +62,3 @@ class _Listing:
             for change in changes.changes(before, after, self._name):
                 line = changes.as_json(change) if self._json else changes.as_line(change, now)
                 click.echo(line)
-        self._complain(before, after)
-
-    def _complain(self, before: Snapshot, after: Snapshot) -> None:
-        for line in table.rejections(before, after, self._under):
-            click.echo(f"secretary: {line}", err=True)

@@ -7,6 +7,7 @@ interrupted. Every failure is one line on stderr. A traceback is a bug.
 import importlib
 import os
 import sys
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -78,6 +79,8 @@ def main(arguments: Sequence[str] | None = None, around: Surroundings | None = N
     """Run the program and return its exit status. `arguments` are without the program's name."""
     # gRPC's core would write to stderr by itself; it looks when it is imported.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+    if not sys.warnoptions:
+        warnings.simplefilter("ignore")  # of libraries: none of the user's doing
     try:
         status = program.main(
             arguments,
@@ -97,10 +100,11 @@ def main(arguments: Sequence[str] | None = None, around: Surroundings | None = N
         return _failed(str(error), WRONG_SETTINGS)
     except SecretaryError as error:
         return _failed(str(error), FAILED)
-    except BrokenPipeError:
-        # Nobody reads on; what is left in the buffer would only raise once more at the exit.
+    except OSError as error:
+        # What is left in the buffer would only raise once more at the exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return FAILED
+        quiet = isinstance(error, BrokenPipeError)  # nobody reads on, and need not be told
+        return FAILED if quiet else _failed(f"cannot write: {error.strerror}", FAILED)
     return status or 0
 
 

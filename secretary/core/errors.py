@@ -13,6 +13,7 @@
        |  |- TrustRefused      TLS: wrong CA, name or client certificate
        |  |- CredentialsRefused  wrong user or password, or none where one is needed
        |  `- AccessDenied      the user is known, and may not touch this key
+       |- StoreFull            etcd is out of space or overloaded: it takes no writes
        |- LeaseLost            the lease expired or was revoked by others
        `- Compacted            the revision asked for is gone: list again
 
@@ -70,6 +71,10 @@ class CredentialsRefused(StoreMisconfigured):
 
 class AccessDenied(StoreMisconfigured):
     """The role of this user does not cover the key."""
+
+
+class StoreFull(StoreError):
+    """etcd answers, and takes no writes for now."""
 
 
 class LeaseLost(StoreError):

@@ -73,6 +73,11 @@ def _distinct_keys(found: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str],
     return found
 
 
+def _distinct_headers(found: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
+    _distinct(tuple(name.lower() for name, _ in found))
+    return found
+
+
 def _some(found: tuple[Any, ...]) -> tuple[Any, ...]:
     if not found:
         raise ValueError("there is none")
@@ -105,7 +110,7 @@ OPTIONS: Final[tuple[Option, ...]] = (
     _service("method", values.METHOD, "HTTP method of the probe.", "GET"),
     _service(
         "header", values.HEADER, "Header of an HTTP probe, Host included.",
-        many=Many("\n", whole=True, joint=": "),
+        many=Many("\n", whole=True, joint=": ", collect=_distinct_headers),
     ),
     _service(
         "expect-status", values.STATUS, "HTTP statuses that count as healthy.", "200-399",

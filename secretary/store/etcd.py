@@ -52,6 +52,8 @@ CHANNEL_OPTIONS: Final = (
     # Without it two clients of one member share a connection, and one's trouble is the other's.
     ("grpc.use_local_subchannel_pool", 1),
     ("grpc.max_receive_message_length", -1),
+    # http_proxy and its like are meant for other traffic.
+    ("grpc.enable_http_proxy", 0),
 )
 
 

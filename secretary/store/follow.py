@@ -16,6 +16,7 @@ from tenacity.stop import stop_when_event_set
 
 from secretary.core.errors import Compacted, LoginExpired, StoreUnavailable
 from secretary.core.snapshot import Change, Snapshot
+from secretary.core.values import printable
 from secretary.store.etcd import Etcd
 from secretary.store.registry import Registry
 from secretary.store.watch import Watch
@@ -91,4 +92,4 @@ def _say_once(state: RetryCallState) -> None:
 def _report(before: Snapshot, after: Snapshot) -> None:
     for key, reason in after.rejected.items():
         if before.rejected.get(key) != reason:
-            _log.warning("left out a bad record: %s", reason, extra={"key": key})
+            _log.warning("left out a bad record at %s: %s", printable(key), printable(reason))

@@ -9,6 +9,7 @@ from secretary.core.errors import (
     LeaseLost,
     LoginExpired,
     StoreError,
+    StoreFull,
     StoreUnavailable,
     TrustRefused,
 )
@@ -44,6 +45,8 @@ def refusal(
             )
         case "INVALID_ARGUMENT" if "auth store is old" in words:
             return LoginExpired(f"{where}: users or roles have changed since the login")
+        case "RESOURCE_EXHAUSTED":
+            return StoreFull(f"{where}: takes no writes: {_reason(code, details)}")
         case "NOT_FOUND" if "lease not found" in words:
             return LeaseLost(f"{where}: the lease has expired or was revoked")
         case _:

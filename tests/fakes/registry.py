@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from secretary.core.claim import Found
-from secretary.core.errors import AccessDenied, LeaseLost, StoreUnavailable
+from secretary.core.errors import AccessDenied, LeaseLost, StoreFull, StoreUnavailable
 
 
 @dataclass
@@ -41,6 +41,7 @@ class FakeRegistry:
     away: bool = False
     denied: bool = False
     fails_to_revoke: bool = False
+    full: bool = False
     denied_keys: set[str] = field(default_factory=set)
     renewals: int = 0
     renderers: dict[str, int] = field(default_factory=dict)
@@ -99,6 +100,8 @@ class FakeRegistry:
 
     def delete(self, key: str, lease: int) -> int | None:
         self.reach()
+        if self.full:
+            raise StoreFull("etcd fake: database space exceeded")
         found = self.keys.get(key)
         if found is None or found.lease != lease:
             return None

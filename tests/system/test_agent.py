@@ -310,5 +310,10 @@ def test_ls_lists_follows_and_reports_a_bad_record_once(
         told = run("ls", "--etcd", etcd.urls[0], "--prefix", prefix, "-o", "json")
         assert [r["key"] for r in json.loads(told.stdout)] == [key]
         assert told.stderr.count(f"{prefix}/web/10.9.9.9") == 1
+        proxied = run(
+            *("ls", "--etcd", etcd.urls[0], "--prefix", prefix, "-o", "json"),
+            http_proxy="http://127.0.0.1:1",
+        )
+        assert proxied.stdout == told.stdout, "a proxy of the environment is not for etcd"
         table = run("ls", "web", "--etcd", etcd.urls[0], "--prefix", prefix)
         assert f"{IP}:{app.port}" in table.stdout

@@ -151,10 +151,13 @@ class _Secure(_Bounded, HTTPSConnection):
 
 def _beginning(raw: http.client.HTTPResponse) -> bytes:
     """Return the body as far as it is read. IncompleteRead when it ends before it should."""
-    body = raw.read(MOST_BODY)
-    if len(body) < MOST_BODY and raw.length:  # what is still to come; None when nobody has said
-        raise http.client.IncompleteRead(body, raw.length)
-    return body
+    body, size = memoryview(bytearray(MOST_BODY)), 0
+    # Into a buffer of our own: read() would take a chunk of size -1 for all that ever comes.
+    while size < MOST_BODY and (taken := raw.readinto(body[size:])):
+        size += taken
+    if size < MOST_BODY and raw.length:  # what is still to come; None when nobody has said
+        raise http.client.IncompleteRead(bytes(body[:size]), raw.length)
+    return bytes(body[:size])
 
 
 def _trust(settings: ProbeSettings) -> ssl.SSLContext:

@@ -218,6 +218,26 @@ def test_a_standby_that_goes_down_leaves_its_successors_record(
     assert registry.keys[KEY].value == SAME_ENDPOINT
 
 
+@pytest.mark.parametrize("scribble", [b"rubbish", OTHER_PORT, SAME_ENDPOINT])
+def test_what_was_scribbled_over_our_record_goes_with_it(
+    registration: Registration, registry: FakeRegistry, scribble: bytes
+) -> None:
+    held(registration, registry)
+    registry.overwrite(KEY, scribble)
+    registration.want(Verdict.DOWN, OURS)
+    registration.step(1)
+    assert (registry.keys, registry.leases) == ({}, set())
+
+
+def test_a_full_etcd_deletes_nothing_so_the_lease_is_revoked(
+    registration: Registration, registry: FakeRegistry
+) -> None:
+    held(registration, registry).want(Verdict.DOWN, OURS)
+    registry.full = True
+    registration.step(1)
+    assert (registry.keys, registry.leases) == ({}, set())
+
+
 def test_leaving_takes_the_record_out_and_cannot_be_unsaid(
     registration: Registration, registry: FakeRegistry
 ) -> None:

@@ -156,6 +156,58 @@ def test_another_ttl_takes_the_record_over_without_a_gap(
     assert registry.keys[WEB].create_revision == before.create_revision
 
 
+def test_another_ttl_keeps_what_is_known_of_an_app_that_cannot_be_probed(
+    supervisor: Supervisor, registry: FakeRegistry
+) -> None:
+    web = FakeProbe()
+    supervisor.start([plan("web", web)])
+    wait_for(lambda: keys(registry) == {WEB})
+    before = registry.keys[WEB]
+    web.outcome = Outcome.ERROR
+    supervisor.follow([plan("web", web, ttl_s=60)])
+    wait_for(lambda: registry.keys[WEB].lease != before.lease)
+
+
+def test_a_verdict_of_a_replaced_worker_is_not_heard(
+    supervisor: Supervisor, registry: FakeRegistry
+) -> None:
+    before, after = FakeProbe(), FakeProbe()
+    supervisor.start([plan("web", before)])
+    wait_for(lambda: keys(registry) == {WEB})
+    before.gate.clear()
+    asked = before.asked
+    wait_for(lambda: before.asked > asked)
+    before.outcome = Outcome.REFUSED
+    quicker = Rhythm(interval_s=0.01, fast_interval_s=0.01, rise=1)
+    supervisor.follow([plan("web", after, rhythm=quicker)])
+    before.gate.set()
+    seen = after.asked
+    wait_for(lambda: after.asked > seen + 5)
+    assert keys(registry) == {WEB}
+
+
+def test_a_service_that_is_being_left_is_waited_for_too(
+    supervisor: Supervisor, registry: FakeRegistry, caplog: pytest.LogCaptureFixture
+) -> None:
+    supervisor.start([plan("web", FakeProbe())])
+    wait_for(lambda: keys(registry) == {WEB})
+    registry.renderers["one"] = registry.revision
+    supervisor.follow([])
+    wait_for(lambda: keys(registry) == set())
+    supervisor.stop(0.6)
+    assert "not yet applied by one" in caplog.text
+
+
+def test_a_process_that_is_leaving_still_lives(
+    supervisor: Supervisor, registry: FakeRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    supervisor.start([plan("web", FakeProbe())])
+    wait_for(lambda: keys(registry) == {WEB})
+    supervisor.stop(1)
+    monkeypatch.setattr("secretary.agent.pages.SLACK_S", -1000.0)
+    assert AgentPages("a", supervisor).live().ok
+
+
 def test_another_port_leaves_before_it_comes_back(
     supervisor: Supervisor, registry: FakeRegistry
 ) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from secretary.agent.health import State, Verdict
+from secretary.agent.health import Health, State, Verdict
 from secretary.agent.ports import Outcome
 from secretary.agent.worker import Worker
 from secretary.core.settings import Rhythm
@@ -44,6 +44,7 @@ def worker(probe: FakeProbe, listener: Listener) -> Iterator[Worker]:
         timeout_s=1.0,
         tell_result=listener.hear_result,
         tell_verdict=listener.verdicts.append,
+        health=Health(),
     )
     yield worker
     probe.gate.set()
@@ -91,6 +92,7 @@ def test_a_listener_that_raises_does_not_end_the_loop(
         timeout_s=1.0,
         tell_result=refuse,
         tell_verdict=refuse,
+        health=Health(),
     )
     worker.start()
     wait_for(lambda: probe.asked > 3)

@@ -124,6 +124,23 @@ def test_a_body_without_end_is_read_to_its_limit_and_judged() -> None:
     assert told == (Outcome.DOUBT, "the body does not match /y/")
 
 
+def test_a_chunk_of_a_size_below_nothing_is_no_way_around_the_limit() -> None:
+    chunked = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n-1\r\n"
+    sent = []
+
+    def behave(connection: socket.socket, over: threading.Event) -> None:
+        h.asked(connection)
+        connection.sendall(chunked)
+        while not over.is_set():
+            connection.sendall(b"x" * 65536)
+            sent.append(65536)
+
+    doubted, detail = outcome(behave, timeout_s=5.0)
+    assert doubted is Outcome.DOUBT
+    assert "chunk" in detail
+    assert sum(sent) < 50_000_000
+
+
 def test_what_is_expected_of_a_body_is_looked_for_in_its_first_64_kib() -> None:
     def answer(text: bytes) -> h.Behaviour:
         return h.says(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(text), text))
