@@ -80,7 +80,6 @@ class _Agent:
         return 0
 
     def _leave(self) -> None:
-        _log.info("stopping: leaving the directory first")
         self._systemd.stopping()
         drain_s = max(self._settings.drain_timeout_s, LEAST_LEAVE_S)
         self._etcd.limit(time.monotonic() + drain_s)

@@ -64,6 +64,7 @@ class Supervisor:
         deadline_s = time.monotonic() + max(drain_timeout_s, LEAST_LEAVE_S)
         for service in self.services:
             service.leave()
+        _log.info("stopping: leaving the directory first")
         if self.keeper.leave(deadline_s - time.monotonic()):
             self._drain(deadline_s)
         else:

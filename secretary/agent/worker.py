@@ -85,10 +85,11 @@ class Worker:
             return
         before = self.health
         self.health = step(before, result.outcome, self._rhythm, time.monotonic() - first_s)
-        self._say(before, result)
         self._tell_result(result, self.health)
         if self.health.verdict is not before.verdict:
             self._tell_verdict(self.health.verdict)
+        # At last: a log that nobody reads may hold us up, and must not hold up the verdict.
+        self._say(before, result)
 
     def _interval_s(self) -> float:
         interval_s = self._rhythm.interval_s

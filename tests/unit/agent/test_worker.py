@@ -1,6 +1,7 @@
 """The probing loop: it tells what is new, survives what it did not foresee, and ends at once."""
 
 import logging
+import threading
 from collections.abc import Iterator
 
 import pytest
@@ -99,6 +100,30 @@ def test_a_listener_that_raises_does_not_end_the_loop(
     worker.stop()
     worker.join(5)
     assert "unforeseen" in caplog.text
+
+
+def test_a_log_that_nobody_reads_does_not_hold_up_the_verdict(
+    worker: Worker, probe: FakeProbe, listener: Listener
+) -> None:
+    full, read = threading.Event(), threading.Event()
+
+    class FullPipe(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            full.set()
+            read.wait()
+
+    pipe = FullPipe()
+    logger = logging.getLogger("secretary.agent.worker")
+    worker.start()
+    wait_for(lambda: listener.verdicts == [Verdict.UP])
+    logger.addHandler(pipe)
+    try:
+        probe.outcome = Outcome.REFUSED
+        assert full.wait(5)
+        assert listener.verdicts == [Verdict.UP, Verdict.DOWN]
+    finally:
+        logger.removeHandler(pipe)
+        read.set()
 
 
 def test_an_error_of_the_probe_is_said_once(
