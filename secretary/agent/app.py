@@ -47,7 +47,8 @@ def run(settings: RunSettings, reload: Callable[[], RunSettings]) -> int:
     running settings stay.
     """
     logs.configure(settings.log, sys.stderr)
-    return _Agent(settings, reload).run()
+    with Signals() as signals:  # first: an early SIGHUP would end us
+        return _Agent(settings, reload).run(signals)
 
 
 class _Agent:
@@ -65,18 +66,21 @@ class _Agent:
         self._systemd = systemd.notifier(os.environ)
         self._said = ""
 
-    def run(self) -> int:
-        with Signals() as signals:
-            self._supervisor.start(self._plans)
-            self._systemd.ready()
-            while Request.STOP not in (requests := signals.wait(self._tick_s())):
-                try:
-                    if Request.RELOAD in requests:
+    def run(self, signals: Signals) -> int:
+        self._supervisor.start(self._plans)
+        self._systemd.ready()
+        while Request.STOP not in (requests := signals.wait(self._tick_s())):
+            try:
+                if Request.RELOAD in requests:
+                    self._systemd.reloading()
+                    try:
                         self._follow()
-                    self._tell_systemd()
-                except Exception:
-                    _log.exception("unforeseen; going on")
-            self._leave()
+                    finally:
+                        self._systemd.ready()
+                self._tell_systemd()
+            except Exception:
+                _log.exception("unforeseen; going on")
+        self._leave()
         return 0
 
     def _leave(self) -> None:
@@ -91,7 +95,6 @@ class _Agent:
 
     def _follow(self) -> None:
         """Take up the settings as they are now: all of them, or none."""
-        self._systemd.reloading()
         try:
             settings = self._reload()
             plans = _plans(settings, self._id)
@@ -106,7 +109,6 @@ class _Agent:
             self._supervisor.follow(plans)
             self._settings = settings
             _log.info("reloaded")
-        self._systemd.ready()
 
     def _listen(self, at: HostPort | None) -> status.StatusServer | None:
         if at is None:

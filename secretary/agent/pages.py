@@ -56,7 +56,10 @@ class AgentPages:
         services = self._supervisor.services
         away = self._supervisor.keeper.away
         if len(services) == 1:
-            said = f"{services[0].tally.state.value}, {services[0].registration.place.value}"
+            place = services[0].registration.place
+            if place is Place.REGISTERED and not _registered(services[0]):
+                place = Place.ABSENT  # its lease has run out meanwhile
+            said = f"{services[0].tally.state.value}, {place.value}"
         else:
             said = f"{sum(map(_registered, services))} of {len(services)} services registered"
         return f"{said}; {away}" if away else said

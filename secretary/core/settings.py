@@ -1,7 +1,7 @@
 """What the programs are told: plain frozen values, already checked.
 
 Times are seconds (`_s`). Where the values come from, and how a wrong one is refused,
-is `options.py`'s business.
+is the business of `resolve.py` and `services.py`.
 """
 
 import enum

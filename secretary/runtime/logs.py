@@ -30,13 +30,6 @@ def configure(settings: LogSettings, stream: TextIO) -> None:
     logger.setLevel(settings.level.name)
 
 
-def for_service(
-    logger: logging.Logger, service: str, key: str
-) -> logging.LoggerAdapter[logging.Logger]:
-    """Return a logger whose every line carries `service` and `key`."""
-    return logging.LoggerAdapter(logger, {"service": service, "key": key})
-
-
 class Text(logging.Formatter):
     """A line each, and an unforeseen exception's traceback on indented lines below."""
 

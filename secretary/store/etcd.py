@@ -144,10 +144,6 @@ class Etcd:
         """End a lease and delete every key under it. LeaseLost when it is gone already."""
         self._call("a lease", lambda client: client.revoke_lease(lease))
 
-    def time_to_live(self, lease: int) -> int:
-        """Return the seconds a lease still lasts, -1 when it is gone."""
-        return int(self._call("a lease", lambda client: client.get_lease_info(lease)).TTL)
-
     def watch(self, prefix: str, revision: int) -> Watch:
         """Open a watch of all changes under `prefix` from `revision` on.
 

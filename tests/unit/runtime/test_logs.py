@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from secretary.core.errors import StoreUnavailable
 from secretary.core.settings import LogFormat, LogLevel, LogSettings
-from secretary.runtime.logs import Json, Text, configure, for_service
+from secretary.runtime.logs import Json, Text, configure
 
 ANYTHING = st.text(st.characters())
 """Surrogates, controls and line separators included."""
@@ -138,7 +138,8 @@ def test_the_lines_go_nowhere_else(
 def test_a_service_logger_names_its_service_and_key(logger: logging.Logger) -> None:
     stream = io.StringIO()
     configure(LogSettings(), stream)
-    for_service(logger, "web", "/services/web/10.0.0.5").info("up after %d probes", 2)
+    about = {"service": "web", "key": "/services/web/10.0.0.5"}
+    logging.LoggerAdapter(logger, about).info("up after %d probes", 2)
     assert stream.getvalue().endswith(
         "INFO    up after 2 probes service=web key=/services/web/10.0.0.5\n"
     )
