@@ -31,7 +31,7 @@ from secretary.core.settings import (
 )
 from secretary.runtime import logs, status, systemd
 from secretary.runtime.signals import Request, Signals
-from secretary.store.etcd import Etcd
+from secretary.store.etcd import Etcd, check_files
 from secretary.store.registry import Registry
 
 _log = logging.getLogger(__name__)
@@ -98,6 +98,7 @@ class _Agent:
         try:
             settings = self._reload()
             plans = _plans(settings, self._id)
+            check_files(settings.etcd)
             if settings.status != self._settings.status:
                 self._listen_instead(settings.status)
         except SettingsError as error:

@@ -73,6 +73,8 @@ class Etcd:
     """
 
     def __init__(self, settings: EtcdSettings) -> None:
+        """SettingsError when a file that `settings` name cannot be read."""
+        check_files(settings)
         self._settings = settings
         self._turn = 0
         self._client: Any = None
@@ -265,6 +267,21 @@ class Etcd:
                 return None
             raise
         return (("token", answer.token),)
+
+
+def check_files(settings: EtcdSettings) -> None:
+    """Raise SettingsError when a file that opens etcd cannot be read.
+
+    Once it could be, one that goes missing is waited for: somebody is replacing it.
+    """
+    for option, path in (
+        ("--etcd-password-file", settings.password_file),
+        ("--etcd-cacert", settings.cacert),
+        ("--etcd-cert", settings.cert),
+        ("--etcd-key", settings.key),
+    ):
+        if path is not None:
+            _read(option, path)
 
 
 def _channel_credentials(settings: EtcdSettings) -> grpc.ChannelCredentials | None:

@@ -85,6 +85,14 @@ def is_refused(url: str, *more: str, words: Sequence[str]) -> None:
             assert word in line
 
 
+def is_wrong(url: str, *more: str, words: str) -> None:
+    """Hold that `run` and `check` refuse such settings in one line, with 2."""
+    for verb in ("run", "check"):
+        told = run(verb, "--name", "web", "--port", "1", "--etcd", url, "--status", "off", *more)
+        assert told.returncode == 2
+        assert told.stderr.splitlines()[-1].startswith(f"secretary: {words}")
+
+
 # Logins
 
 
@@ -132,20 +140,22 @@ def test_no_user_where_one_is_needed(guarded: DevEtcd) -> None:
     )
 
 
-def test_a_missing_password_file_is_read_when_it_comes(
+def test_a_password_file_may_go_missing_while_it_runs(
     guarded: DevEtcd, password: Path, key: str
 ) -> None:
-    password.unlink()
-    words = [f"--etcd-password-file: {password}: No such file or directory"]
-    is_refused(guarded.urls[0], *as_web(password), words=words)
+    words = f"--etcd-password-file: {password}: No such file or directory"
     etcdctl = Etcdctl(guarded.urls, user=ROOT)
     with (
         App() as app,
-        Secretary.beside(app.port, guarded.urls, PREFIX, *as_web(password)) as secretary,
+        Secretary.beside(app.port, guarded.urls, PREFIX, *as_web(password), ttl="10s") as secretary,
     ):
-        secretary.says(words[0])
-        password.write_text(WEB_PASSWORD)
         wait_for(lambda: etcdctl.get(key))
+        password.unlink()
+        secretary.says(words)  # its token runs out between two keep-alives
+        password.write_text(WEB_PASSWORD)
+        secretary.says("etcd answers again")
+        wait_for(lambda: etcdctl.get(key))
+        assert len(secretary.complaints) == 1
         assert secretary.stop() == 0
 
 
@@ -370,7 +380,13 @@ def test_a_certificate_file_that_is_missing(
     missing = str(tmp_path / "missing.pem")
     given = list(shown(certificates))
     given[given.index(option) + 1] = missing
-    is_refused(mtls.urls[0], *given, words=[f"{option}: {missing}: No such file or directory"])
+    is_wrong(mtls.urls[0], *given, words=f"{option}: {missing}: No such file or directory")
+
+
+def test_a_password_file_that_is_missing(guarded: DevEtcd, tmp_path: Path) -> None:
+    missing = tmp_path / "missing"
+    words = f"--etcd-password-file: {missing}: No such file or directory"
+    is_wrong(guarded.urls[0], *as_web(missing), words=words)
 
 
 @pytest.mark.parametrize("option", ["--etcd-cacert", "--etcd-cert", "--etcd-key"])
