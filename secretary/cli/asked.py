@@ -9,9 +9,11 @@ import click
 
 from secretary.core import resolve, settings_file
 from secretary.core.errors import SettingsError
-from secretary.core.options import OPTIONS, Option
+from secretary.core.option import Option
+from secretary.core.options import OPTIONS
 from secretary.core.resolve import Flags, Resolved
-from secretary.core.settings import EtcdSettings, HostPort
+from secretary.core.resolve_render import resolve_render
+from secretary.core.settings import EtcdSettings, HostPort, RenderSettings
 from secretary.core.settings_file import ParsedFile
 from secretary.core.values import SWITCH
 
@@ -24,15 +26,16 @@ def takes(verb: str) -> Callable[[_Verb], _Verb]:
     def decorate(command: _Verb) -> _Verb:
         for option in reversed(OPTIONS):
             if verb in option.verbs:
-                command = _flag(option)(command)
+                command = _flag(option, verb)(command)
         return command
 
     return decorate
 
 
-def _flag(option: Option) -> Callable[[_Verb], _Verb]:
+def _flag(option: Option, verb: str) -> Callable[[_Verb], _Verb]:
     many = "  May be given several times." if option.many else ""
-    default = f"  [default: {option.default}]" if option.default else ""
+    text = option.own_defaults.get(verb, option.default)
+    default = f"  [default: {text}]" if text else ""
     help_text = f"{option.help}{many}{default}"
     if option.kind is SWITCH:
         both = f"--{option.name}/--no-{option.name}"
@@ -65,6 +68,9 @@ class Asked:
 
     def resolve(self) -> Resolved:
         return resolve.resolve(self.flags, self.environ, self._file())
+
+    def render(self) -> RenderSettings:
+        return resolve_render(self.flags, self.environ, self._file())
 
     def directory(self) -> tuple[EtcdSettings, str]:
         return resolve.resolve_directory(self.flags, self.environ, self._file())

@@ -6,6 +6,10 @@
     |- RecordError             a value in the directory that is not a record
     |- ProbeError              a probe that could not be run: says nothing of the app
     |- DevError                the throwaway local etcd could not be made
+    |- TemplateError           a template that does not compile, or cannot be rendered
+    |- PublishError            a configuration that could not be written
+    |  |- CheckRefused         the check command says that it is wrong
+    |  `- ReloadFailed         the proxy could not be made to take it up
     `- StoreError              etcd
        |- StoreUnavailable     no member answered in time: try again later
        |- LoginExpired         the token has run out: log in again
@@ -43,6 +47,22 @@ class ProbeError(SecretaryError):
 
 class DevError(SecretaryError):
     """The throwaway local etcd could not be made or reached."""
+
+
+class TemplateError(SecretaryError):
+    """A template does not compile, or could not be rendered."""
+
+
+class PublishError(SecretaryError):
+    """A configuration could not be written; what was there before stays."""
+
+
+class CheckRefused(PublishError):
+    """The check command refused the configuration."""
+
+
+class ReloadFailed(PublishError):
+    """The proxy could not be made to take up what is written."""
 
 
 class StoreError(SecretaryError):

@@ -3,63 +3,14 @@
 Only says what there is. Which source wins is `resolve.py`'s business.
 """
 
-import enum
-from collections.abc import Callable, Hashable
-from dataclasses import KW_ONLY, dataclass, field
+from collections.abc import Hashable
 from functools import partial
 from typing import Any, Final
 
-from secretary.core import addresses, values
-from secretary.core.settings import HostPort, KeyBy, LogFormat, LogLevel
-from secretary.core.values import Kind, duration, whole
-
-
-class Scope(enum.Enum):
-    """Where an option may stand."""
-
-    SERVICE = "service"
-    """Of one service: a flag, a variable, a key of the file or of one of its [[service]]."""
-    PROCESS = "process"
-    """Of the whole process: a flag, a variable or a key at the top of the file."""
-    COMMAND = "command"
-    """Of the command line: a flag or a variable."""
-
-
-@dataclass(frozen=True, slots=True)
-class Many:
-    """How an option takes several values.
-
-    `separator` divides a text that holds several; when `whole`, only the environment is divided
-    so, and a flag or an entry of a file's array is one value. `joint` joins key and value of a
-    TOML table. `collect` checks the values together, and may raise ValueError.
-    """
-
-    separator: str
-    whole: bool = False
-    joint: str = ""
-    collect: Callable[[tuple[Any, ...]], Any] = lambda found: found
-
-
-@dataclass(frozen=True, slots=True)
-class Option:
-    """One option. `default` is a text like any other; None when there is none."""
-
-    name: str
-    kind: Kind
-    help: str
-    default: str | None = None
-    _: KW_ONLY
-    scope: Scope
-    many: Many | None = None
-    verbs: frozenset[str] = field(default=frozenset({"run", "check"}))
-
-    @property
-    def variable(self) -> str:
-        return f"SECRETARY_{self.parameter.upper()}"
-
-    @property
-    def parameter(self) -> str:
-        return self.name.replace("-", "_")
+from secretary.core import addresses, render_values, values
+from secretary.core.option import Many, Option, Scope
+from secretary.core.settings import Builtin, HostPort, KeyBy, LogFormat, LogLevel
+from secretary.core.values import duration, whole
 
 
 def _distinct(found: tuple[Hashable, ...]) -> tuple[Hashable, ...]:
@@ -91,9 +42,14 @@ def _one_scheme(found: tuple[tuple[bool, HostPort], ...]) -> tuple[bool, tuple[H
     return schemes.pop(), tuple(endpoint for _, endpoint in found)
 
 
-_READERS: Final = frozenset({"run", "check", "ls"})
+_READERS: Final = frozenset({"run", "check", "ls", "render"})
+_RENDER: Final = frozenset({"render"})
+_LONG_RUNNING: Final = frozenset({"run", "check", "render"})
 _service = partial(Option, scope=Scope.SERVICE)
 _process = partial(Option, scope=Scope.PROCESS)
+_template = partial(Option, scope=Scope.TEMPLATE, verbs=_RENDER)
+_group = partial(Option, scope=Scope.GROUP, verbs=_RENDER)
+_render = partial(Option, scope=Scope.PROCESS, verbs=_RENDER)
 
 OPTIONS: Final[tuple[Option, ...]] = (
     _service("name", values.NAME, "Name of the service."),
@@ -180,14 +136,93 @@ OPTIONS: Final[tuple[Option, ...]] = (
     ),
     _process(
         "status", addresses.STATUS_ADDRESS, "Where the status server listens.", "127.0.0.1:9180",
-        verbs=frozenset({"run", "check", "health"}),
+        verbs=frozenset({"run", "check", "health", "render"}),
+        own_defaults={"render": "127.0.0.1:9181"},
     ),
-    _process("log-format", values.choice(LogFormat), "How log lines are written.", "text"),
-    _process("log-level", values.choice(LogLevel), "The least important lines to write.", "info"),
+    _process(
+        "log-format", values.choice(LogFormat), "How log lines are written.", "text",
+        verbs=_LONG_RUNNING,
+    ),
+    _process(
+        "log-level", values.choice(LogLevel), "The least important lines to write.", "info",
+        verbs=_LONG_RUNNING,
+    ),
+    _template("builtin", values.choice(Builtin), "The template to use, of those that come along."),
+    _template("template", values.PATH, "The template to use, a file of one's own (Jinja2)."),
+    _template("dest", values.PATH, "The file to keep right."),
+    _template(
+        "mode", render_values.MODE, "Permissions of the file; without it, those it has, or 0644."
+    ),
+    _template("owner", render_values.OWNER, "Owner of the file; without it, the one it has."),
+    _template(
+        "check-cmd", render_values.CHECK,
+        "Command that checks a configuration before it is put in place: {staged} is the file,"
+        " {wrapped} a main configuration of nginx that includes it; off for none. Without it,"
+        " what goes with the built-in, where its program is installed.",
+    ),
+    _template(
+        "only", values.NAME, "Service that the template gets to see; without it, all.",
+        many=Many(",", collect=_distinct),
+    ),
+    _template(
+        "var", render_values.VAR, "Free key and value for the template.",
+        many=Many("\n", whole=True, joint="=", collect=_distinct_keys),
+    ),
+    _group(
+        "reload", render_values.RELOAD,
+        "How the proxy is made to take it up; without it, not at all.",
+    ),
+    _group(
+        "pidfile", values.PATH,
+        "File that holds the id of the proxy's main process, so that its taking over is seen.",
+    ),
+    _group(
+        "runtime", values.PATH,
+        "HAProxy's admin socket: servers come, go and change through it, without reloads.",
+    ),
+    _group("reload-timeout", duration("100ms", "10m"), "Deadline of a reload.", "10s"),
+    _group("check-timeout", duration("100ms", "10m"), "Deadline of a check.", "10s"),
+    _group(
+        "settle", duration("0s", "1m"),
+        "Time after a reload until it counts, where the taking over cannot be seen.", "200ms",
+    ),
+    _render(
+        "min-wait", duration("0s", "1m"),
+        "Changes that follow one another more quickly are gathered; the first is published at"
+        " once.", "200ms",
+    ),
+    _render("max-wait", duration("0s", "10m"), "Longest time that changes are gathered.", "2s"),
+    _render("reload-gap", duration("0s", "10m"), "Least time between two reloads.", "1s"),
+    _render(
+        "resync", duration("1s", "24h"),
+        "Time between full looks at etcd and the proxies; up to 10 % more or less.", "60s",
+    ),
+    _render(
+        "max-loss", render_values.PERCENT,
+        "Share of a service of four or more that may vanish at once; of what goes beyond, those"
+        " that still answer are kept for a while.", "50%",
+    ),
+    _render("hold", duration("0s", "1h"), "Longest time that they are kept.", "60s"),
+    _render(
+        "min-instances", render_values.FLOOR,
+        "Instances of a service that are never gone below: the last ones known are kept.",
+        many=Many(",", joint="=", collect=_distinct_keys),
+    ),
+    _render(
+        "state", values.PATH,
+        "File that remembers the last good records for a start while etcd is away; without it,"
+        " one in /var/lib/secretary; off for none.",
+    ),
+    _render(
+        "id", values.NAME,
+        "Name of this renderer under /secretary/renderers/; without it, made of the host's name"
+        " and the destinations.",
+    ),
     Option(
         "config", values.PATH,
-        "TOML file; its keys are the options' names, its [[service]] tables the services.",
-        scope=Scope.COMMAND, verbs=frozenset({"run", "check", "ls", "health"}),
+        "TOML file; its keys are the options' names, its [[service]] tables the services, its"
+        " [[template]] and [[group]] tables what to render.",
+        scope=Scope.COMMAND, verbs=frozenset({"run", "check", "ls", "health", "render"}),
     ),
 )  # fmt: skip
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from secretary.core.errors import SettingsError
-from secretary.core.options import Option
+from secretary.core.option import Option
 from secretary.core.sources import DEFAULT, Given, Layer
 from secretary.core.values import printable
 

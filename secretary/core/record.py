@@ -9,7 +9,7 @@ from typing import Any, Final
 import msgspec
 
 from secretary.core.errors import RecordError
-from secretary.core.instance import Instance
+from secretary.core.instance import Instance, State
 from secretary.core.settings import HostPort
 
 SCHEMA: Final = 1
@@ -46,6 +46,15 @@ def decode(key: str, value: bytes) -> Instance:
     if parts[2] not in (instance.ip, instance.addr, instance.id):
         raise RecordError(f"the key names neither {instance.ip} nor {instance.addr} nor the id")
     return instance
+
+
+def draining(value: bytes) -> bytes:
+    """Return the record with the word that its app is being left. RecordError if it is none."""
+    try:
+        instance = _decoder.decode(value)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise RecordError(str(error)[:REASON_CHARACTERS]) from error
+    return encode(msgspec.structs.replace(instance, state=State.DRAINING))
 
 
 def endpoint_of(value: bytes) -> str | None:

@@ -9,7 +9,8 @@ from itertools import combinations, product
 from typing import TypeAlias
 
 from secretary.core.errors import SettingsError
-from secretary.core.options import BY_NAME, OPTIONS, Scope
+from secretary.core.option import Option, Scope
+from secretary.core.options import BY_NAME, OPTIONS
 from secretary.core.reading import Origin, Reading
 from secretary.core.services import service, together
 from secretary.core.settings import (
@@ -41,10 +42,8 @@ class Resolved:
 def resolve(flags: Flags, environ: Mapping[str, str], file: ParsedFile | None) -> Resolved:
     """Return all that `secretary run` needs."""
     shell = (from_flags(flags), from_environ(environ))
-    process = Reading(
-        [option for option in OPTIONS if option.scope is Scope.PROCESS], _layers(shell, file)
-    )
-    etcd = _etcd(process)
+    process = Reading(options_of("run", Scope.PROCESS), layers(shell, file))
+    etcd = etcd_settings(process)
     readings = _service_readings(shell, file)
     services = tuple(service(reading) for reading in readings)
     labels = (
@@ -69,7 +68,7 @@ def resolve_directory(
 ) -> tuple[EtcdSettings, str]:
     """Return etcd and the prefix: all that a reader of the directory needs."""
     read = _some_of((*_ETCD, "prefix"), flags, environ, file)
-    return _etcd(read), read["prefix"]
+    return etcd_settings(read), read["prefix"]
 
 
 def resolve_config(flags: Flags, environ: Mapping[str, str]) -> str | None:
@@ -90,21 +89,30 @@ def _some_of(
     names: Sequence[str], flags: Flags, environ: Mapping[str, str], file: ParsedFile | None
 ) -> Reading:
     shell = (from_flags(flags), from_environ(environ))
-    return Reading([BY_NAME[name] for name in names], _layers(shell, file))
+    return Reading([BY_NAME[name] for name in names], layers(shell, file))
 
 
-def _layers(
-    shell: Sequence[Layer], file: ParsedFile | None, table: Layer | None = None
+def options_of(verb: str, *scopes: Scope) -> list[Option]:
+    """Return the options of these scopes that a verb takes."""
+    return [option for option in OPTIONS if option.scope in scopes and verb in option.verbs]
+
+
+def layers(
+    shell: Sequence[Layer],
+    file: ParsedFile | None,
+    table: Layer | None = None,
+    own_defaults: Layer | None = None,
 ) -> list[Layer]:
-    return [*shell, table or {}, file.top if file else {}, DEFAULTS]
+    """Return the layers in which an option is looked for, the first that names it wins."""
+    return [*shell, table or {}, file.top if file else {}, own_defaults or {}, DEFAULTS]
 
 
 def _service_readings(shell: Sequence[Layer], file: ParsedFile | None) -> list[Reading]:
     """Return one reading for each [[service]] table, or a single one when there is none."""
-    options = [option for option in OPTIONS if option.scope is Scope.SERVICE]
+    options = options_of("run", Scope.SERVICE)
     if file is None or len(file.services) < 2:
         table = file.services[0] if file and file.services else {}
-        reading = Reading(options, _layers(shell, file, table))
+        reading = Reading(options, layers(shell, file, table))
         for name in _ONE_SERVICE_ONLY:
             if not reading.is_given(name):
                 raise SettingsError(
@@ -118,14 +126,15 @@ def _service_readings(shell: Sequence[Layer], file: ParsedFile | None) -> list[R
                 f"{layer[name].where}: speaks of one service, and {file.path} has"
                 f" {len(file.services)} [[service]] tables"
             )
-    readings = [Reading(options, _layers(shell, file, table), own=table) for table in file.services]
+    readings = [Reading(options, layers(shell, file, table), own=table) for table in file.services]
     for (number, reading), name in product(enumerate(readings), _ONE_SERVICE_ONLY):
         if not reading.is_given(name):
             raise SettingsError(f"service[{number}].{name} in {file.path}: is missing")
     return readings
 
 
-def _etcd(read: Reading) -> EtcdSettings:
+def etcd_settings(read: Reading) -> EtcdSettings:
+    """Return where etcd is. SettingsError when what is given does not go together."""
     secure, endpoints = read["etcd"]
     for name in ("etcd-cacert", "etcd-cert", "etcd-key"):
         if read.is_given(name) and not secure:

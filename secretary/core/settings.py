@@ -5,6 +5,8 @@ is the business of `resolve.py` and `services.py`.
 """
 
 import enum
+from collections.abc import Mapping
+from typing import TypeAlias
 
 import msgspec
 
@@ -27,6 +29,13 @@ class LogLevel(enum.Enum):
     INFO = "info"
     WARNING = "warning"
     ERROR = "error"
+
+
+class Builtin(enum.Enum):
+    """The templates that come along."""
+
+    NGINX = "nginx"
+    HAPROXY = "haproxy"
 
 
 class HostPort(msgspec.Struct, frozen=True):
@@ -118,4 +127,111 @@ class RunSettings(msgspec.Struct, frozen=True, kw_only=True):
     etcd: EtcdSettings = EtcdSettings()
     drain_timeout_s: float = 10.0
     status: HostPort | None = HostPort("127.0.0.1", 9180)
+    log: LogSettings = LogSettings()
+
+
+class CommandReload(msgspec.Struct, frozen=True):
+    """Run a command; no shell."""
+
+    arguments: tuple[str, ...]
+
+
+class SignalReload(msgspec.Struct, frozen=True):
+    """Send a signal (`HUP`) to the process whose id is in a file."""
+
+    signal: str
+    pidfile: str
+
+
+class DockerReload(msgspec.Struct, frozen=True):
+    """Send a signal (`HUP`) to a container's first process, through the Docker socket."""
+
+    container: str
+    signal: str
+
+
+class SystemdReload(msgspec.Struct, frozen=True):
+    """`systemctl reload` a unit."""
+
+    unit: str
+
+
+Reload: TypeAlias = CommandReload | SignalReload | DockerReload | SystemdReload
+
+
+class Owner(msgspec.Struct, frozen=True):
+    """Whose a file is to be: names or numbers."""
+
+    user: str
+    group: str | None = None
+
+
+class TemplateSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """One template and the file that is made of it.
+
+    Exactly one of `builtin` (nginx, haproxy) and `template` (the path of a source) is set.
+    `check_cmd` are the words of a command in which `{staged}` stands for the file to be checked.
+    """
+
+    dest: str
+    builtin: Builtin | None = None
+    template: str | None = None
+    mode: int | None = None
+    """Permission bits; None: as they are, 0644 for a new file."""
+    owner: Owner | None = None
+    check_cmd: tuple[str, ...] | None = None
+    """None: the one that goes with a built-in, where its program is installed."""
+    services: tuple[str, ...] = ()
+    """The services that it gets to see; all when empty."""
+    vars: Mapping[str, str] = {}
+
+
+class GroupSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Templates that are checked, put in place and taken up together."""
+
+    templates: tuple[TemplateSettings, ...]
+    reload: Reload | None = None
+    pidfile: str | None = None
+    """Holds the id of the proxy's master, so that its taking over can be watched."""
+    runtime: str | None = None
+    """HAProxy's admin socket."""
+    reload_timeout_s: float = 10.0
+    check_timeout_s: float = 10.0
+    settle_s: float = 0.2
+
+    @property
+    def name(self) -> str:
+        return self.templates[0].dest
+
+
+class PaceSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """How changes are gathered, and how often what failed is tried again."""
+
+    min_wait_s: float = 0.2
+    max_wait_s: float = 2.0
+    reload_gap_s: float = 1.0
+    retry_s: float = 1.0
+    max_retry_s: float = 30.0
+
+
+class GuardSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """What may be lost at once. `max_loss` is a share, 0 to 1."""
+
+    max_loss: float = 0.5
+    hold_s: float = 60.0
+    min_instances: Mapping[str, int] = {}
+
+
+class RenderSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """All that `secretary render` needs."""
+
+    groups: tuple[GroupSettings, ...]
+    etcd: EtcdSettings = EtcdSettings()
+    prefix: str = "/services"
+    id: str | None = None
+    state: str | None = None
+    resync_s: float = 60.0
+    pace: PaceSettings = PaceSettings()
+    guard: GuardSettings = GuardSettings()
+    status: HostPort | None = HostPort("127.0.0.1", 9181)
     log: LogSettings = LogSettings()

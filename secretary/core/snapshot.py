@@ -1,6 +1,7 @@
 """The directory at one revision: the instances that decode, and why the others do not.
 
-Immutable: a change makes another snapshot and decodes only what changed.
+Immutable: a change makes another snapshot and decodes only what changed. A record that was
+written anew with the same content stays the same object.
 """
 
 from collections.abc import Iterable, Mapping
@@ -9,7 +10,7 @@ from typing import Self
 
 from secretary.core import record
 from secretary.core.errors import RecordError
-from secretary.core.instance import Instance
+from secretary.core.instance import Instance, State
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,25 +23,46 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """`instances` and `rejected` (the reason, one line) by key, at `revision`."""
+    """`instances` and `rejected` (the reason, one line) by key, at `revision`.
+
+    `left` are the keys that went with the last changes after they had said `draining`: on purpose.
+    """
 
     revision: int = 0
     instances: Mapping[str, Instance] = field(default_factory=dict)
     rejected: Mapping[str, str] = field(default_factory=dict)
+    left: frozenset[str] = frozenset()
 
     def apply(self, revision: int, changes: Iterable[Change]) -> Self:
         """Return the directory at `revision`, after `changes`."""
         instances, rejected = dict(self.instances), dict(self.rejected)
+        left = set()
         for change in changes:
-            instances.pop(change.key, None)
+            before = instances.pop(change.key, None)
             rejected.pop(change.key, None)
+            left.discard(change.key)
             if change.value is None:
+                if before is not None and before.state is State.DRAINING:
+                    left.add(change.key)
                 continue
             try:
-                instances[change.key] = record.decode(change.key, change.value)
+                after = record.decode(change.key, change.value)
             except RecordError as error:
                 rejected[change.key] = str(error)
-        return type(self)(revision, instances, rejected)
+            else:
+                instances[change.key] = before if before == after else after
+        return type(self)(revision, instances, rejected, frozenset(left))
+
+    def listed(self, revision: int, changes: Iterable[Change]) -> Self:
+        """Return the directory at `revision`, where `changes` are all that there is."""
+        there = list(changes)
+        gone = self.instances.keys() - {change.key for change in there}
+        fresh = type(self)(instances=self.instances)
+        return fresh.apply(revision, [*(Change(key, None) for key in gone), *there])
+
+    def holds_as(self, other: Self) -> bool:
+        """Whether it says the same as `other`, revisions apart."""
+        return self.instances == other.instances and self.rejected == other.rejected
 
     def of(self, name: str | None = None) -> list[Instance]:
         """Return the instances of one service, or of all, sorted by name and address."""

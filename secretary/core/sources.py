@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
-from secretary.core.options import BY_NAME, OPTIONS, Option
+from secretary.core.option import Option
+from secretary.core.options import BY_NAME, OPTIONS
 
 DEFAULT: Final = "default"
 
@@ -57,6 +58,15 @@ def divide(option: Option, text: str, *, keep_whole: bool = False) -> tuple[str,
         return (text,)
     parts = (part.strip() for part in text.split(option.many.separator))
     return tuple(part for part in parts if part)
+
+
+def own_defaults(verb: str) -> Layer:
+    """Return the layer of the defaults that are this verb's alone."""
+    return {
+        option.name: Given(divide(option, option.own_defaults[verb]), DEFAULT)
+        for option in OPTIONS
+        if verb in option.own_defaults
+    }
 
 
 DEFAULTS: Final[Layer] = {

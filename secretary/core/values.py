@@ -137,12 +137,18 @@ def _header(text: str) -> tuple[str, str]:
     return name, value.strip()
 
 
-def _meta(text: str) -> tuple[str, str]:
+def key_value(text: str) -> tuple[str, str]:
+    """Split `key=value`; the key is a name."""
     key, equals, value = text.partition("=")
     if not equals:
         raise ValueError("it has no '='")
     if not re.match(NAME_PATTERN, key):
         raise ValueError("the key is not a name")
+    return key, value
+
+
+def _meta(text: str) -> tuple[str, str]:
+    key, value = key_value(text)
     if len(value) > 256 or not value.isprintable():
         raise ValueError("the value is too long or not printable")
     return key, value
@@ -193,8 +199,8 @@ def _name_of_header(text: str) -> str:
     return f"{printable(name)}: …" if colon else "…"
 
 
-_NAME_RULE: Final = "1 to 63 letters, digits and . _ - (the first and the last a letter or a digit)"
-NAME: Final = Kind(_matching(NAME_PATTERN), "NAME", _NAME_RULE)
+NAME_RULE: Final = "1 to 63 letters, digits and . _ - (the first and the last a letter or a digit)"
+NAME: Final = Kind(_matching(NAME_PATTERN), "NAME", NAME_RULE)
 SWITCH: Final = Kind(_switch, "", "true or false", (bool, str))
 PATH: Final = Kind(_path, "PATH", "the path of a file")
 TEXT: Final = Kind(_text, "TEXT", "printable text")

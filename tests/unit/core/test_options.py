@@ -2,7 +2,8 @@
 
 import pytest
 
-from secretary.core.options import BY_NAME, OPTIONS, Option
+from secretary.core.option import Option
+from secretary.core.options import BY_NAME, OPTIONS
 from secretary.core.resolve import resolve
 from secretary.core.settings import RunSettings, ServiceSettings
 

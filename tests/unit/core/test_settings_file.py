@@ -56,8 +56,8 @@ def test_each_text_knows_where_it_stands() -> None:
             "intervall in /etc/s.toml: there is no such option; did you mean interval?",
         ),
         (
-            b"[[service]]\ndrain_timeout = 1",
-            "service[0].drain_timeout in /etc/s.toml: there is no such option;"
+            b"[[service]]\ndrain_timout = 1",
+            "service[0].drain_timout in /etc/s.toml: there is no such option;"
             " did you mean drain-timeout?",
         ),
         (b"[zzz]", "zzz in /etc/s.toml: there is no such option"),

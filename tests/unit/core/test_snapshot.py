@@ -30,3 +30,25 @@ def test_instances_are_sorted_by_name_and_address() -> None:
     snapshot = Snapshot().apply(5, [Change(OTHER, OTHER_VALUE), Change(KEY, encoded())])
     assert [i.ip for i in snapshot.of("web")] == ["10.0.0.5", "10.0.0.6"]
     assert snapshot.of("api") == []
+
+
+def test_who_said_draining_before_it_went_has_left_on_purpose() -> None:
+    first = Snapshot().apply(5, [Change(KEY, encoded()), Change(OTHER, OTHER_VALUE)])
+    left = first.apply(7, [Change(KEY, encoded(state="draining")), Change(KEY, None)])
+    assert left.left == {KEY}
+    assert left.apply(8, [Change(OTHER, None)]).left == set()
+    back = [Change(KEY, encoded(state="draining")), Change(KEY, None), Change(KEY, encoded())]
+    assert first.apply(8, back).left == set()
+
+
+def test_a_record_that_is_written_anew_with_the_same_content_is_the_same_object() -> None:
+    first = Snapshot().apply(5, [Change(KEY, encoded())])
+    again = first.apply(6, [Change(KEY, encoded())])
+    assert again.instances[KEY] is first.instances[KEY]
+    assert first.listed(7, [Change(KEY, encoded())]).instances[KEY] is first.instances[KEY]
+
+
+def test_a_listing_is_all_that_there_is() -> None:
+    first = Snapshot().apply(5, [Change(KEY, encoded()), Change("/services/web/bad", b"{")])
+    after = first.listed(9, [Change(OTHER, OTHER_VALUE)])
+    assert (after.revision, list(after.instances), dict(after.rejected)) == (9, [OTHER], {})
