@@ -54,7 +54,7 @@ def audience(etcd: DevEtcd) -> Iterator[Audience]:
     """Yield an audience that looks on from a thread of its own."""
     logging.getLogger("secretary").setLevel(logging.ERROR)  # a shell loop's records are bad ones
     watching, connection = Audience(), Etcd(settings_of(etcd))
-    following = Following(connection, PREFIX)
+    following = Following(connection, PREFIX, Snapshot())
 
     def follow() -> None:
         for snapshot in following:

@@ -35,7 +35,7 @@ class _Directory:
     def __init__(self, etcd: "Etcd", prefix: str) -> None:
         self._etcd = etcd
         self._prefix = prefix
-        self._following: Following | None = None
+        self._following: Following[Snapshot] | None = None
 
     def snapshot(self) -> Snapshot:
         from secretary.store.registry import Registry
@@ -45,7 +45,7 @@ class _Directory:
     def follow(self) -> Iterator[Snapshot]:
         from secretary.store.follow import Following
 
-        self._following = Following(self._etcd, self._prefix)
+        self._following = Following(self._etcd, self._prefix, Snapshot())
         return iter(self._following)
 
     def stop(self) -> None:

@@ -1,7 +1,7 @@
 """Where the agent's loop meets its wings and the directory: the shapes both sides agree on."""
 
 import enum
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -67,13 +67,15 @@ class Registry(Protocol):
 
     def rehearse(self, key: str, lease: int) -> None: ...
 
+    def mark(self, key: str, value: bytes, lease: int) -> bool: ...
+
     def extend(self, found: Found) -> None: ...
 
     def delete(self, key: str, lease: int) -> int | None: ...
 
     def clear(self, key: str, found: Found) -> int | None: ...
 
-    def renderers_behind(self, revision: int) -> list[str]: ...
+    def renderers_behind(self, left: Mapping[str, int]) -> list[str]: ...
 
 
 class Directory(Protocol):

@@ -17,7 +17,7 @@ from secretary.agent.health import Verdict
 from secretary.agent.ports import Lease, Registry
 from secretary.core.claim import MAY_TAKE, Found, Standing, judge
 from secretary.core.errors import LeaseLost, SecretaryError, StoreFull
-from secretary.core.record import endpoint_of
+from secretary.core.record import draining, endpoint_of
 
 _log = logging.getLogger(__name__)
 
@@ -70,6 +70,7 @@ class Registration:
         self._attempted: Wanted | None = None
         self._postponed_for: str | None = None
         self._leaving = False
+        self._on_purpose = False
         self._next_s = -math.inf
         self._lease: Lease | None = None
         self._incumbent = False
@@ -92,6 +93,7 @@ class Registration:
             self._leaving = True
             if self._wanted.verdict is Verdict.UP:
                 self._wanted = Wanted(Verdict.DOWN, self._wanted.value)
+                self._on_purpose = True
 
     def abandon(self) -> None:
         """Never touch the record again: it stays until it is taken over or expires."""
@@ -224,6 +226,8 @@ class Registration:
         """Take our record out, or what a predecessor or a careless hand left for this endpoint."""
         revision = None
         if self._lease is not None:
+            if self._on_purpose:
+                self._announce(value, self._lease.lease)
             # A full etcd deletes nothing, yet it revokes leases, and what hangs on them goes.
             with contextlib.suppress(StoreFull):
                 revision = self._registry.delete(self.key, self._lease.lease)
@@ -236,6 +240,15 @@ class Registration:
                 self._gone_at(self._registry.clear(self.key, found))
         self._settle(Place.ABSENT)
         return math.inf
+
+    def _announce(self, value: bytes, lease: int) -> None:
+        """Say that we leave, so that nobody takes our going for a loss.
+
+        Once: what it is worth is not worth holding up the going.
+        """
+        self._on_purpose = False
+        with contextlib.suppress(SecretaryError):
+            self._registry.mark(self.key, draining(value), lease)
 
     def _gone_at(self, revision: int | None) -> None:
         """Note when our record went, so that the renderers can be waited for."""

@@ -95,13 +95,13 @@ class Supervisor:
     def _drain(self, deadline_s: float) -> None:
         """Wait until every live renderer has applied the directory without our records."""
         gone = (*self._leaving, *self.services)
-        revisions = [service.registration.left_revision for service in gone]
-        revision = max((r for r in revisions if r is not None), default=None)
-        if revision is None:
+        registrations = [service.registration for service in gone]
+        left = {r.key: r.left_revision for r in registrations if r.left_revision is not None}
+        if not left:
             return
         pause = threading.Event()
         try:
-            while behind := self._registry.renderers_behind(revision):
+            while behind := self._registry.renderers_behind(left):
                 if time.monotonic() >= deadline_s:
                     _log.warning("drain timeout: not yet applied by %s", ", ".join(behind))
                     return

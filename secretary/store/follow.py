@@ -1,44 +1,74 @@
-"""The directory as it changes: a snapshot, then another after each change, none left out.
+"""What stands under a prefix as it changes: a state, then another after each change, none left out.
 
 Listed once at a revision and watched from the next; a watch that breaks is taken up again where
 it broke, and where that is compacted away, or etcd was made anew, the whole is listed again.
 """
 
 import logging
+import random
 import threading
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
-from typing import Final, TypeVar
+from typing import Final, Generic, Protocol, Self, TypeVar
 
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_random_exponential
 from tenacity.nap import sleep_using_event
 from tenacity.stop import stop_when_event_set
 
 from secretary.core.errors import Compacted, LoginExpired, StoreUnavailable
-from secretary.core.snapshot import Change, Snapshot
+from secretary.core.snapshot import Change
 from secretary.core.values import printable
 from secretary.store.etcd import Etcd
-from secretary.store.registry import Registry
 from secretary.store.watch import Watch
 
 T = TypeVar("T")
 _log = logging.getLogger(__name__)
 
 _BROKEN: Final = (StoreUnavailable, LoginExpired)
+JITTER: Final = 0.1
 
 
-class Following:
-    """Iterate over it for `Snapshot`s of `prefix`; `stop()` from any thread ends the iteration.
+class State(Protocol):
+    """What is followed, at one revision; immutable. `rejected` says what was left out, by key."""
 
-    etcd away is waited for, logged once; a StoreMisconfigured is raised. A record that does not
-    decode is reported once, with its key.
+    @property
+    def revision(self) -> int: ...
+
+    @property
+    def rejected(self) -> Mapping[str, str]: ...
+
+    def apply(self, revision: int, changes: Iterable[Change]) -> Self: ...
+
+    def listed(self, revision: int, changes: Iterable[Change]) -> Self: ...
+
+    def holds_as(self, other: Self) -> bool:
+        """Whether it says the same as `other`, revisions apart."""
+        ...
+
+
+S = TypeVar("S", bound=State)
+
+
+class Following(Generic[S]):
+    """Iterate over it for the states of `prefix`; `stop()` from any thread ends the iteration.
+
+    etcd away is waited for, logged once; a StoreMisconfigured is raised, and the iteration may
+    be begun anew. What does not decode is reported once, with its key. With `resync_s` all is
+    listed again after so long, 10 % more or less, and yielded if it is not as it was known.
     """
 
-    def __init__(self, etcd: Etcd, prefix: str) -> None:
+    def __init__(self, etcd: Etcd, prefix: str, start: S, *, resync_s: float | None = None) -> None:
         self._etcd = etcd
-        self._prefix = prefix
+        self._prefix = f"{prefix}/"
+        self._state = start
+        self._next = 0
+        """The revision from which the watch goes on."""
+        self._resync_s = resync_s
         self._stop = threading.Event()
         self._watch: Watch | None = None
+        self.away: str | None = None
+        """Why etcd cannot be read; None while it can."""
 
     def stop(self) -> None:
         """End the iteration; may be called twice."""
@@ -46,50 +76,76 @@ class Following:
         if (watch := self._watch) is not None:
             watch.cancel()
 
-    def __iter__(self) -> Iterator[Snapshot]:
-        snapshot: Snapshot | None = None
+    def __iter__(self) -> Iterator[S]:
+        is_known = is_sound = False
         while not self._stop.is_set():
             try:
-                if snapshot is None:
-                    snapshot = self._patiently(lambda: Registry(self._etcd).snapshot(self._prefix))
-                    _report(Snapshot(), snapshot)
-                    yield snapshot
-                with self._patiently(partial(self._open, snapshot.revision + 1)) as watch:
+                if not is_known:
+                    after = self._patiently(self._list)
+                    # While the watch was sound, a list can only confirm it.
+                    if not (is_sound and after.holds_as(self._state)):
+                        yield self._moved(after)
+                    is_known = is_sound = True
+                until_s = self._next_resync_s()
+                with self._patiently(partial(self._open, self._next)) as watch:
                     for batch in watch:
-                        changes = (Change(key, value) for key, value in batch.changes)
-                        before, snapshot = snapshot, snapshot.apply(batch.revision, changes)
-                        _report(before, snapshot)
-                        yield snapshot
+                        if batch is not None:
+                            changes = [Change(key, value) for key, value in batch.changes]
+                            self._next = batch.revision + 1
+                            yield self._moved(self._state.apply(batch.revision, changes))
+                        if time.monotonic() >= until_s:
+                            is_known = False
+                            break
             except Compacted:
-                snapshot = None
+                is_known = is_sound = False
             except _BROKEN as error:
                 if not self._stop.is_set():
                     _log.info("%s; watching again", error)
                     self._etcd.next_member()
 
+    def _moved(self, after: S) -> S:
+        for key, reason in after.rejected.items():
+            if self._state.rejected.get(key) != reason:
+                _log.warning("left out what is at %s: %s", printable(key), printable(reason))
+        self._state = after
+        return after
+
+    def _list(self) -> S:
+        listing = self._etcd.list(self._prefix)
+        changes = [Change(entry.key, entry.value) for entry in listing.entries]
+        self._next = listing.revision + 1
+        return self._state.listed(listing.revision, changes)
+
     def _open(self, revision: int) -> Watch:
-        self._watch = self._etcd.watch(f"{self._prefix}/", revision)
+        self._watch = self._etcd.watch(self._prefix, revision)
         if self._stop.is_set():  # stop() may have come too early to see this watch
             self._watch.cancel()
         return self._watch
 
+    def _next_resync_s(self) -> float:
+        if self._resync_s is None:
+            return float("inf")
+        jitter = random.uniform(1 - JITTER, 1 + JITTER)  # noqa: S311 - only spreads the load
+        return time.monotonic() + self._resync_s * jitter
+
     def _patiently(self, ask: Callable[[], T]) -> T:
-        return Retrying(
+        answer = Retrying(
             retry=retry_if_exception_type(_BROKEN),
-            wait=wait_random_exponential(multiplier=0.2, max=2),
+            wait=wait_random_exponential(multiplier=0.2, max=1),
             sleep=sleep_using_event(self._stop),
             stop=stop_when_event_set(self._stop),
-            before_sleep=_say_once,
+            before_sleep=self._say_once,
             reraise=True,
         )(ask)
+        if self.away is not None:
+            self.away = None
+            _log.info("etcd answers again")
+        return answer
 
-
-def _say_once(state: RetryCallState) -> None:
-    if state.attempt_number == 1 and state.outcome is not None:
-        _log.warning("%s; trying again until it answers", state.outcome.exception())
-
-
-def _report(before: Snapshot, after: Snapshot) -> None:
-    for key, reason in after.rejected.items():
-        if before.rejected.get(key) != reason:
-            _log.warning("left out a bad record at %s: %s", printable(key), printable(reason))
+    def _say_once(self, state: RetryCallState) -> None:
+        if state.outcome is None:
+            return
+        error = str(state.outcome.exception())
+        if self.away is None:
+            _log.warning("%s; trying again until it answers", error)
+        self.away = error

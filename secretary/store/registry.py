@@ -5,6 +5,7 @@ by what the caller has seen, so a call that is made twice, or carried out late, 
 """
 
 import contextlib
+from collections.abc import Mapping
 from typing import Annotated, Final
 
 import msgspec
@@ -22,9 +23,22 @@ NEVER: Final = 2**63 - 1
 
 
 class Acknowledgement(msgspec.Struct, frozen=True):
-    """The part of a renderer's status that an agent waits for."""
+    """The part of a renderer's status that an agent waits for.
+
+    `applied` is the revision that its proxies work by, but for the services in `quarantined`.
+    It follows the records under `prefix`; all, where it does not say.
+    """
 
     applied: Annotated[int, msgspec.Meta(ge=0)]
+    prefix: str | None = None
+    quarantined: tuple[str, ...] = ()
+
+    def lacks(self, key: str, revision: int) -> bool:
+        """Whether what became of `key` at `revision` concerns it, and is not applied yet."""
+        if self.prefix is not None and not key.startswith(f"{self.prefix}/"):
+            return False
+        name = key.split("/")[-2]
+        return self.applied < revision or name in self.quarantined
 
 
 _acknowledgement: Final = msgspec.json.Decoder(Acknowledgement)
@@ -61,6 +75,10 @@ class Registry:
         """Ask for a write that can never happen: AccessDenied when a real one would be."""
         self._etcd.commit([ModIs(key, NEVER)], [Put(key, b"", lease)])
 
+    def mark(self, key: str, value: bytes, lease: int) -> bool:
+        """Write over our record if it is still under this lease; say whether it was."""
+        return self._etcd.commit([LeaseIs(key, lease)], [Put(key, value, lease)]).succeeded
+
     def extend(self, found: Found) -> None:
         """Let a record that another agent has left live for one more of its TTLs."""
         if found.lease:
@@ -84,13 +102,17 @@ class Registry:
 
     # All keys
 
-    def renderers_behind(self, revision: int) -> list[str]:
-        """Return the ids of the live renderers that have not applied `revision` yet."""
+    def renderers_behind(self, left: Mapping[str, int]) -> list[str]:
+        """Return the ids of the live renderers that have not applied all of `left` yet.
+
+        That are keys, each with the revision at which it went.
+        """
         behind = []
         for entry in self._etcd.list(RENDERERS).entries:
             # What does not decode is no renderer of ours: nobody can wait for it.
             with contextlib.suppress(msgspec.DecodeError):
-                if _acknowledgement.decode(entry.value).applied < revision:
+                renderer = _acknowledgement.decode(entry.value)
+                if any(renderer.lacks(key, revision) for key, revision in left.items()):
                     behind.append(entry.key.removeprefix(RENDERERS))
         return behind
 

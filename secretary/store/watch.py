@@ -26,6 +26,8 @@ SILENCE_S: Final = 2.0
 class Watch:
     """Iterate over it for `Batch`es; `cancel()` from any thread ends the iteration.
 
+    None is yielded where the member has said only that it is there.
+
     It is made once the member has said that it watches. Making it and iterating raise
     StoreUnavailable when the member is lost, Compacted when changes between the wanted revision
     and now are gone, AccessDenied when we may not read the prefix.
@@ -72,10 +74,12 @@ class Watch:
         self._requests.put(None)
         self._stream.cancel()
 
-    def __iter__(self) -> Iterator[Batch]:
+    def __iter__(self) -> Iterator[Batch | None]:
         while (answer := self._next()) is not None:
             self._check(answer)
-            if answer.events:
+            if not answer.events:
+                yield None
+            else:
                 yield Batch(
                     answer.events[-1].kv.mod_revision,
                     tuple(

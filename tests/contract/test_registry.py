@@ -132,3 +132,15 @@ def test_another_agents_record_can_be_given_more_time(registry: Registry, key: s
     lease.close()
     registry.extend(seen)
     assert registry.find(key) is None
+
+
+def test_a_mark_is_made_only_under_our_lease(registry: Registry, key: str) -> None:
+    lease, other = registry.grant(10), registry.grant(10)
+    assert not registry.mark(key, b"draining", lease.lease)
+    registry.put(key, b"1", lease.lease, None)
+    assert not registry.mark(key, b"draining", other.lease)
+    assert found(registry, key).value == b"1"
+    assert registry.mark(key, b"draining", lease.lease)
+    assert (found(registry, key).value, found(registry, key).lease) == (b"draining", lease.lease)
+    for each in (lease, other):
+        each.close()

@@ -1,5 +1,6 @@
 """The directory in memory, with leases that end when a test says so."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from secretary.core.claim import Found
@@ -45,6 +46,7 @@ class FakeRegistry:
     denied_keys: set[str] = field(default_factory=set)
     renewals: int = 0
     renderers: dict[str, int] = field(default_factory=dict)
+    written: list[bytes] = field(default_factory=list)
 
     # What a test does behind the agent's back
 
@@ -53,6 +55,7 @@ class FakeRegistry:
         old = self.keys.get(key)
         created = old.create_revision if old else self.revision
         self.keys[key] = Found(value, lease, created, self.revision)
+        self.written.append(value)
 
     def remove(self, key: str) -> None:
         self.revision += 1
@@ -95,6 +98,14 @@ class FakeRegistry:
     def rehearse(self, key: str, lease: int) -> None:
         self.reach()
 
+    def mark(self, key: str, value: bytes, lease: int) -> bool:
+        self.reach()
+        found = self.keys.get(key)
+        if found is None or found.lease != lease:
+            return False
+        self.overwrite(key, value, lease)
+        return True
+
     def extend(self, found: Found) -> None:
         self.reach()
 
@@ -115,9 +126,10 @@ class FakeRegistry:
         self.remove(key)
         return self.revision
 
-    def renderers_behind(self, revision: int) -> list[str]:
+    def renderers_behind(self, left: Mapping[str, int]) -> list[str]:
         self.reach()
-        return [name for name, applied in self.renderers.items() if applied < revision]
+        last = max(left.values())
+        return [name for name, applied in self.renderers.items() if applied < last]
 
     @staticmethod
     def _mod(found: Found | None) -> int:

@@ -10,7 +10,10 @@ import pytest
 from secretary.agent.health import Verdict
 from secretary.agent.registration import LOOK_AGAIN_S, POSTPONED_S, Place, Registration
 from secretary.core.errors import AccessDenied, StoreUnavailable
+from secretary.core.instance import State
+from secretary.core.record import decode
 from tests.fakes.registry import FakeRegistry
+from tests.unit.core.test_record import encoded
 
 KEY = "/services/web/10.0.0.5"
 OURS = b'{"ipv4_addr":"10.0.0.5","port":8080,"id":"a"}'
@@ -247,6 +250,27 @@ def test_leaving_takes_the_record_out_and_cannot_be_unsaid(
     assert registry.keys == {}
     assert registration.left_revision == registry.revision
     assert registration.settled
+
+
+def test_leaving_says_so_before_it_goes(registry: FakeRegistry) -> None:
+    """So that no guard against mass loss keeps what went on purpose."""
+    registration = Registration("web", KEY, encoded(), TTL_S, registry)
+    registration.want(Verdict.UP, encoded())
+    registration.step(0)
+    registration.leave()
+    registration.step(1)
+    assert [decode(KEY, value).state for value in registry.written] == [State.UP, State.DRAINING]
+    assert registry.keys == {}
+
+
+def test_an_app_that_fails_goes_without_a_word(registry: FakeRegistry) -> None:
+    registration = Registration("web", KEY, encoded(), TTL_S, registry)
+    registration.want(Verdict.UP, encoded())
+    registration.step(0)
+    revision = registry.revision
+    registration.want(Verdict.DOWN, encoded())
+    registration.step(1)
+    assert (registry.keys, registry.revision) == ({}, revision + 1)
 
 
 def test_leaving_before_any_verdict_leaves_a_predecessors_record_to_its_lease(
