@@ -43,6 +43,9 @@ class Verbs(click.Group):
     """Some of them are lazy."""
 
     lazy: Final[Mapping[str, Lazy]] = {
+        "render": Lazy(
+            "secretary.cli.rendering", "render", "Keep nginx and haproxy right, from the records."
+        ),
         "dev": Lazy("secretary.cli.dev", "dev", "Try it all here: etcd, three apps, a live table."),
     }
 

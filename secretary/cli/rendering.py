@@ -1,0 +1,81 @@
+"""`secretary render`: as a service, once, or as a rehearsal."""
+
+import difflib
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from secretary.cli.asked import Asked, takes
+from secretary.cli.surroundings import Surroundings
+from secretary.core.errors import SettingsError
+from secretary.core.values import printable
+
+if TYPE_CHECKING:
+    from secretary.renderer.app import Written
+    from secretary.renderer.publisher import Published
+
+WOULD_CHANGE: Final = 3
+
+
+@click.command()
+@click.option("--once", is_flag=True, help="Publish what the directory holds now, and end.")
+@click.option(
+    "--dry-run",
+    is_flag=True,
+    help=f"Show what would change, touch nothing; exit {WOULD_CHANGE} if something would.",
+)
+@click.option("--check", is_flag=True, help="Try settings and templates with sample data, and end.")
+@takes("render")
+@click.pass_obj
+def render(around: Surroundings, /, once: bool, dry_run: bool, check: bool, **given: Any) -> int:
+    """Keep nginx and haproxy right, from the records in etcd, until SIGTERM or SIGINT."""
+    if once + dry_run + check > 1:
+        raise SettingsError("--once, --dry-run and --check: give one of them")
+    asked = Asked.of(given, around.environ)
+    settings = asked.render()
+    try:
+        from secretary.renderer import app
+    except ModuleNotFoundError as error:
+        raise SettingsError(
+            f"render needs {error.name}: install secretary with its extra [render]"
+        ) from error
+    if check:
+        for destination in app.compile_all(settings):
+            click.echo(f"ok    {destination}")
+        return 0
+    if dry_run:
+        return _show(app.differences(settings))
+    if once:
+        for name, done in app.once(settings):
+            click.echo(f"{name}: {_said(done)}")
+        return 0
+    return app.run(settings, asked.render)
+
+
+def _show(found: "Iterator[Written]") -> int:
+    """Print a unified diff of each file that would change."""
+    status = 0
+    for written in found:
+        status = WOULD_CHANGE
+        diff = difflib.unified_diff(
+            written.before.decode(errors="replace").splitlines(),
+            written.after.decode(errors="replace").splitlines(),
+            f"{written.destination} (now)",
+            f"{written.destination} (then)",
+            lineterm="",
+        )
+        for line in diff:
+            click.echo(printable(line) if not line.isprintable() else line)
+    return status
+
+
+def _said(done: "Published") -> str:
+    said = []
+    if done.written:
+        said.append("written")
+    if done.reloaded:
+        said.append("reloaded")
+    if done.runtime_changes:
+        said.append(f"{done.runtime_changes} changes to the running proxy")
+    return ", ".join(said) or "unchanged"

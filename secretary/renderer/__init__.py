@@ -1,0 +1,1 @@
+"""The renderer: turns records into proxy configuration, and never breaks a proxy."""

@@ -1,0 +1,104 @@
+"""Tells the directory what this renderer has applied, so that others can wait for it.
+
+In a thread of its own. What cannot be told is tried again; it never holds up a configuration.
+"""
+
+import logging
+import threading
+from collections.abc import Callable
+from functools import partial
+from typing import Final, Protocol
+
+from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_random_exponential
+from tenacity.nap import sleep_using_event
+from tenacity.stop import stop_when_event_set
+
+from secretary.core.errors import SecretaryError
+
+_log = logging.getLogger(__name__)
+
+STOP_S: Final = 3.0
+
+
+class Board(Protocol):
+    """See `store/board.py` for what each call promises."""
+
+    @property
+    def ttl_s(self) -> int: ...
+
+    def post(self, value: bytes) -> None: ...
+
+    def renew(self) -> None: ...
+
+    def orphan(self) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class Herald:
+    """`report()` is asked for what to say, None for nothing yet; `tell()` from any thread."""
+
+    def __init__(self, board: Board, report: Callable[[], bytes | None]) -> None:
+        self.trouble: str | None = None
+        self._board = board
+        self._report = report
+        self._keep = False
+        self._wake = threading.Event()
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="herald", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def tell(self) -> None:
+        """Say what there is to say, soon."""
+        self._wake.set()
+
+    def stop(self, *, keep: bool = False) -> None:
+        """Take the word back, within a few seconds; `keep` leaves it to whoever comes next."""
+        self._keep = keep
+        self._stopping.set()
+        self._wake.set()
+        if self._thread.is_alive():
+            self._thread.join(STOP_S)
+
+    def _run(self) -> None:
+        said: bytes | None = None
+        while not self._stopping.is_set():
+            woken = self._wake.wait(self._board.ttl_s / 3)
+            self._wake.clear()
+            report = self._report()
+            try:
+                if report is not None and report != said:
+                    self._persist(partial(self._board.post, report))
+                    said = report
+                elif not woken:
+                    self._persist(self._board.renew)
+            except Exception as error:
+                if not self._stopping.is_set():
+                    _log.exception("unforeseen; going on")
+                self.trouble = str(error)
+        if self._keep:
+            self._board.orphan()
+            return
+        try:
+            self._board.close()
+        except SecretaryError as error:
+            _log.warning("%s; what was said there expires", error)
+
+    def _persist(self, act: Callable[[], None]) -> None:
+        Retrying(
+            retry=retry_if_exception_type(SecretaryError),
+            wait=wait_random_exponential(multiplier=0.2, max=2),
+            sleep=sleep_using_event(self._stopping),
+            stop=stop_when_event_set(self._stopping),
+            before_sleep=self._say_once,
+            reraise=True,
+        )(act)
+        self.trouble = None
+
+    def _say_once(self, state: RetryCallState) -> None:
+        error = str(state.outcome.exception()) if state.outcome else ""
+        if self.trouble is None:
+            _log.warning("cannot say what is applied: %s; trying again", error)
+        self.trouble = error
