@@ -1,6 +1,7 @@
 """An app that a test makes healthy, wrong, hanging or gone."""
 
 import contextlib
+import random
 import socket
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -80,6 +81,11 @@ class App:
 
 
 def free_port() -> int:
-    """Return a port of the loopback on which nobody listens."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
+    """Return a port on which nobody listens, on any address, and from which nobody connects.
+
+    Below Linux's range for outgoing connections: none takes it before its server is up.
+    """
+    while True:
+        port = random.randrange(10_000, 20_000)  # noqa: S311 - any will do
+        with contextlib.suppress(OSError), socket.create_server(("", port)):
+            return port

@@ -45,7 +45,7 @@ class _Directory:
     def follow(self) -> Iterator[Snapshot]:
         from secretary.store.follow import Following
 
-        self._following = Following(self._etcd, self._prefix, Snapshot())
+        self._following = Following(self._etcd, self._prefix, Snapshot(prefix=self._prefix))
         return iter(self._following)
 
     def stop(self) -> None:

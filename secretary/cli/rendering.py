@@ -1,6 +1,7 @@
 """`secretary render`: as a service, once, or as a rehearsal."""
 
 import difflib
+import signal
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final
 
@@ -8,11 +9,11 @@ import click
 
 from secretary.cli.asked import Asked, takes
 from secretary.cli.surroundings import Surroundings
-from secretary.core.errors import SettingsError
+from secretary.core.errors import SecretaryError, SettingsError
 from secretary.core.values import printable
 
 if TYPE_CHECKING:
-    from secretary.renderer.app import Written
+    from secretary.renderer.inquiry import Written
     from secretary.renderer.publisher import Published
 
 WOULD_CHANGE: Final = 3
@@ -35,21 +36,28 @@ def render(around: Surroundings, /, once: bool, dry_run: bool, check: bool, **gi
     asked = Asked.of(given, around.environ)
     settings = asked.render()
     try:
-        from secretary.renderer import app
+        from secretary.renderer import app, inquiry
     except ModuleNotFoundError as error:
         raise SettingsError(
             f"render needs {error.name}: install secretary with its extra [render]"
         ) from error
     if check:
-        for destination in app.compile_all(settings):
+        for destination in inquiry.compile_all(settings):
             click.echo(f"ok    {destination}")
         return 0
     if dry_run:
-        return _show(app.differences(settings))
+        return _show(inquiry.differences(settings))
     if once:
-        for name, done in app.once(settings):
-            click.echo(f"{name}: {_said(done)}")
-        return 0
+        # Like Ctrl-C, so that what was begun is ended and nothing is left behind.
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        status = 0
+        for name, done in inquiry.once(settings):
+            if isinstance(done, SecretaryError):
+                status = 1
+                click.echo(f"secretary: {done}", err=True)
+            else:
+                click.echo(f"{name}: {_said(done)}")
+        return status
     return app.run(settings, asked.render)
 
 
@@ -65,8 +73,9 @@ def _show(found: "Iterator[Written]") -> int:
             f"{written.destination} (then)",
             lineterm="",
         )
-        for line in diff:
-            click.echo(printable(line) if not line.isprintable() else line)
+        lines = list(diff) or [f"{written.destination}: only the ends of lines differ"]
+        for line in lines:
+            click.echo(printable(line))
     return status
 
 

@@ -32,8 +32,11 @@ def encode(instance: Instance) -> bytes:
     return value
 
 
-def decode(key: str, value: bytes) -> Instance:
-    """Return the instance that `value` under `key` describes. RecordError says what is wrong."""
+def decode(key: str, value: bytes, prefix: str | None = None) -> Instance:
+    """Return the instance that `value` under `key` describes. RecordError says what is wrong.
+
+    `prefix` is where the key must stand, directly; anywhere when it is None.
+    """
     if len(value) > MOST_BYTES:
         raise RecordError(f"{len(value)} bytes, at most {MOST_BYTES} are allowed")
     try:
@@ -41,6 +44,8 @@ def decode(key: str, value: bytes) -> Instance:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise RecordError(str(error)[:REASON_CHARACTERS]) from error
     parts = key.rsplit("/", 2)
+    if prefix is not None and parts[0] != prefix:
+        raise RecordError(f"the key is not {prefix}/<name>/<ip>")
     if len(parts) != 3 or parts[1] != instance.name:
         raise RecordError(f"the key is not of the service {instance.name!r}")
     if parts[2] not in (instance.ip, instance.addr, instance.id):

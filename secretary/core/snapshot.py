@@ -26,12 +26,15 @@ class Snapshot:
     """`instances` and `rejected` (the reason, one line) by key, at `revision`.
 
     `left` are the keys that went with the last changes after they had said `draining`: on purpose.
+    With a `prefix`, only keys of the form `<prefix>/<name>/<last>` are records: who may write
+    below one service's name cannot speak for another.
     """
 
     revision: int = 0
     instances: Mapping[str, Instance] = field(default_factory=dict)
     rejected: Mapping[str, str] = field(default_factory=dict)
     left: frozenset[str] = frozenset()
+    prefix: str | None = None
 
     def apply(self, revision: int, changes: Iterable[Change]) -> Self:
         """Return the directory at `revision`, after `changes`."""
@@ -46,18 +49,18 @@ class Snapshot:
                     left.add(change.key)
                 continue
             try:
-                after = record.decode(change.key, change.value)
+                after = record.decode(change.key, change.value, self.prefix)
             except RecordError as error:
                 rejected[change.key] = str(error)
             else:
                 instances[change.key] = before if before == after else after
-        return type(self)(revision, instances, rejected, frozenset(left))
+        return type(self)(revision, instances, rejected, frozenset(left), self.prefix)
 
     def listed(self, revision: int, changes: Iterable[Change]) -> Self:
         """Return the directory at `revision`, where `changes` are all that there is."""
         there = list(changes)
         gone = self.instances.keys() - {change.key for change in there}
-        fresh = type(self)(instances=self.instances)
+        fresh = type(self)(instances=self.instances, prefix=self.prefix)
         return fresh.apply(revision, [*(Change(key, None) for key in gone), *there])
 
     def holds_as(self, other: Self) -> bool:

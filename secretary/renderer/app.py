@@ -1,12 +1,12 @@
 """The renderer, wired: the only place where its loop, its wings, the store and the runtime meet."""
 
-import hashlib
 import logging
 import os
 import socket
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Final
 
@@ -14,35 +14,38 @@ import msgspec
 
 from secretary.core.drains import DRAINS, Drains
 from secretary.core.errors import SecretaryError, SettingsError
+from secretary.core.instance import Instance
 from secretary.core.metric import Family
 from secretary.core.pages import Verdict
-from secretary.core.settings import GroupSettings, HostPort, RenderSettings
-from secretary.core.snapshot import Change, Snapshot
-from secretary.renderer import sample
+from secretary.core.settings import HostPort, KeyBy, RenderSettings
+from secretary.core.snapshot import Snapshot
 from secretary.renderer.ask import ask
 from secretary.renderer.group import Group
 from secretary.renderer.guard import Guard
 from secretary.renderer.herald import Herald
+from secretary.renderer.identity import id_of
 from secretary.renderer.loop import Loop
-from secretary.renderer.memory import Memory, default_path
-from secretary.renderer.outputs import output
+from secretary.renderer.memory import Remembered, memory_of
+from secretary.renderer.outputs import publisher
 from secretary.renderer.pages import RendererPages, applied, drains_applied
 from secretary.renderer.proxies import Proxies
-from secretary.renderer.publisher import Output, Published, Publisher
-from secretary.renderer.services import Roster, View
+from secretary.renderer.publisher import Publisher
+from secretary.renderer.services import Roster
 from secretary.runtime import logs, systemd
 from secretary.runtime.signals import Request, Signals
 from secretary.runtime.status import StatusServer
 from secretary.store.board import Board
-from secretary.store.etcd import Etcd, check_files
+from secretary.store.etcd import Etcd
 from secretary.store.follow import Following
-from secretary.store.registry import RENDERERS, Registry
+from secretary.store.registry import RENDERERS
 
 _log = logging.getLogger(__name__)
 
 TICK_S: Final = 5.0
 BOARD_TTL_S: Final = 15
 STOP_S: Final = 5.0
+LAST_CALLS_S: Final = 1.5
+"""What etcd gets to answer us at the end."""
 
 
 def run(settings: RenderSettings, reload: Callable[[], RenderSettings]) -> int:
@@ -108,7 +111,7 @@ class _Renderer:
         before = self._engine
         try:
             settings = self._reload()
-            fresh = _Engine(settings, before)
+            fresh = _Engine(settings)
             if settings.status != before.settings.status:
                 self._listen_instead(settings.status)
         except SecretaryError as error:
@@ -117,7 +120,7 @@ class _Renderer:
         logs.configure(settings.log, sys.stderr)
         before.stop(for_now=fresh.id == before.id)
         self._engine = fresh
-        fresh.start()
+        fresh.start(before)
         _log.info("reloaded")
 
     def _listen(self, at: HostPort | None) -> StatusServer | None:
@@ -154,60 +157,106 @@ class _Renderer:
 
 
 class _Engine:
-    """All that runs under one set of settings; `before` is what ran until now."""
+    """All that runs under one set of settings."""
 
-    def __init__(self, settings: RenderSettings, before: "_Engine | None" = None) -> None:
+    def __init__(self, settings: RenderSettings) -> None:
         self.settings = settings
-        self.id = settings.id or _id(settings)
-        self._memory = _memory(settings, self.id)
-        if before is not None:
-            self._memory.applied.update(before._memory.applied)
+        self.id = id_of(settings)
+        self._memory = memory_of(settings)
         self._etcds = [Etcd(settings.etcd) for _ in range(3)]
         for_records, for_drains, for_board = self._etcds
         self._proxies = Proxies()
         self._groups = [
             Group(
                 group.name,
-                _publisher(group, self._memory, self._proxies),
+                publisher(group, os.environ, self._proxies, self._memory.applied),
                 settings.pace,
                 self._tell,
             )
             for group in settings.groups
         ]
         self._loop = Loop(
-            Following(for_records, settings.prefix, Snapshot(), resync_s=settings.resync_s),
+            Following(
+                for_records,
+                settings.prefix,
+                Snapshot(prefix=settings.prefix),
+                resync_s=settings.resync_s,
+            ),
             Following(for_drains, DRAINS, Drains(), resync_s=settings.resync_s),
             Guard(settings.guard),
             self._groups,
-            self._memory,
             Roster(
                 name for group in settings.groups for t in group.templates for name in t.services
             ),
             ask=ask,
             resync_s=settings.resync_s,
             on_view=self._tell_first,
+            save=self._save,
         )
         self._herald = Herald(Board(for_board, f"{RENDERERS}{self.id}", BOARD_TTL_S), self._report)
         deadline_s = max(g.reload_timeout_s + g.check_timeout_s for g in settings.groups)
         self.pages = RendererPages(self.id, self._loop, self._groups, self._herald, deadline_s)
 
-    def start(self) -> None:
+    def start(self, before: "_Engine | None" = None) -> None:
+        """Begin, with what is known from an engine that has ended, or from the last run."""
+        if before is not None:
+            known: Remembered | None = before._known()
+            self._memory.applied.update(before._memory.applied)
+        else:
+            known = self._memory.recall(datetime.now(UTC))
         for group in self._groups:
             for out in group.publisher.outputs:
                 out.destination.tidy()
+            if known is not None:
+                group.publisher.begin_with(known.view_of(group.name))
             group.start()
-        self._loop.start()
+        self._loop.start(known)
         self._herald.start()
 
     def stop(self, *, for_now: bool = False) -> None:
         """End it all; `for_now` leaves our word in the directory for who comes after us."""
-        self._herald.stop(keep=for_now)
+        for etcd in self._etcds:
+            etcd.limit(time.monotonic() + LAST_CALLS_S)
+        self._herald.end(keep=for_now)
         self._loop.stop()
         self._proxies.stop()
         for group in self._groups:
             group.stop(STOP_S)
+        self._herald.stop()
+        self._save(last=True)
         for etcd in self._etcds:
             etcd.close()
+
+    def _not_followed(self) -> set[str]:
+        """Return the services that the proxies do not work by as the directory has them.
+
+        Also those of which the guard keeps instances: one that has left may be among them.
+        """
+        held = self._loop.guard.held.values()
+        kept = {each.lost.record.name for each in held if not each.floor}
+        return kept | {name for group in self._groups for name in group.publisher.quarantined}
+
+    def _known(self) -> Remembered:
+        return replace(
+            self._loop.known,
+            good={group.name: self._good_records(group.publisher) for group in self._groups},
+        )
+
+    def _good_records(self, publisher: Publisher) -> dict[str, Instance]:
+        """Return the records by which it goes on with the services it has in quarantine."""
+        good, names = publisher.good, tuple(publisher.quarantined)
+        if good is None:
+            return {}
+        return {
+            server.record.key(self.settings.prefix, KeyBy.IP_PORT): server.record
+            for name in names
+            for server in good.services.get(name, ())
+        }
+
+    def _save(self, *, last: bool = False) -> None:
+        if (heard_at := self._loop.heard_at) is not None:
+            at = heard_at if self._loop.away else datetime.now(UTC)
+            self._memory.save(self._known(), at, last=last)
 
     def _tell(self) -> None:
         self._herald.tell()
@@ -226,122 +275,15 @@ class _Engine:
             {
                 "host": socket.gethostname(),
                 "prefix": self.settings.prefix,
-                "applied": applied(self._groups),
+                "applied": applied(self._groups, self._loop),
                 "seen": self._loop.view.revision,
-                "drain_applied": drains_applied(self._groups),
+                "drain_applied": drains_applied(self._groups, self._loop),
                 "time": max(told, default=None),
                 "templates": {
                     str(out.destination.path): self._memory.applied.get(str(out.destination.path))
                     for group in self._groups
                     for out in group.publisher.outputs
                 },
-                "quarantined": sorted(
-                    {name for group in self._groups for name in group.publisher.quarantined}
-                ),
+                "quarantined": sorted(self._not_followed()),
             }
         )
-
-
-# Once
-
-
-@dataclass(frozen=True, slots=True)
-class Written:
-    """What a group came to: the content before and after, by destination."""
-
-    destination: str
-    before: bytes
-    after: bytes
-
-
-def once(settings: RenderSettings) -> Iterator[tuple[str, Published]]:
-    """Publish what the directory holds now, group by group; yield what was done.
-
-    Raises the SecretaryError of the first group that fails, when all have had their turn.
-    """
-    logs.configure(settings.log, sys.stderr)
-    memory = _memory(settings, settings.id or _id(settings))
-    made = Proxies()
-    publishers = [(group.name, _publisher(group, memory, made)) for group in settings.groups]
-    memory.recall(datetime.now(UTC))
-    snapshot, view = _now(settings)
-    failed: SecretaryError | None = None
-    for name, publisher in publishers:
-        try:
-            yield name, publisher.publish(view, datetime.now(UTC))
-        except SecretaryError as error:
-            failed = failed or error
-    memory.save(snapshot, datetime.now(UTC))
-    if failed is not None:
-        raise failed
-
-
-def differences(settings: RenderSettings) -> Iterator[Written]:
-    """Yield what `once` would write; touch nothing."""
-    outputs = _outputs(settings)
-    _, view = _now(settings)
-    for out in outputs:
-        after = out.template.render(view, datetime.now(UTC)).encode()
-        before = out.destination.read() or b""
-        if before != after:
-            yield Written(str(out.destination.path), before, after)
-
-
-def compile_all(settings: RenderSettings) -> Iterator[str]:
-    """Render every template with sample data; yield the destinations that passed."""
-    check_files(settings.etcd)
-    for group in settings.groups:
-        for template in group.templates:
-            out = output(template, os.environ)
-            out.template.render(sample.view(template.services), datetime.now(UTC))
-            yield template.dest
-
-
-def _now(settings: RenderSettings) -> tuple[Snapshot, View]:
-    """Return the directory as it stands. Raises what `Etcd` raises."""
-    etcd = Etcd(settings.etcd)
-    try:
-        snapshot = Registry(etcd).snapshot(settings.prefix)
-        listing = etcd.list(f"{DRAINS}/")
-    finally:
-        etcd.close()
-    changes = [Change(entry.key, entry.value) for entry in listing.entries]
-    drains = Drains().apply(listing.revision, changes)
-    for key, reason in {**snapshot.rejected, **drains.rejected}.items():
-        _log.warning("left out what is at %s: %s", key, reason)
-    roster = Roster(n for g in settings.groups for t in g.templates for n in t.services)
-    endpoints = frozenset(drains.endpoints.values())
-    return snapshot, roster.view(
-        snapshot.revision, drains.revision, snapshot.instances, (), endpoints
-    )
-
-
-# Wiring
-
-
-def _outputs(settings: RenderSettings) -> list[Output]:
-    return [output(t, os.environ) for group in settings.groups for t in group.templates]
-
-
-def _publisher(group: GroupSettings, memory: Memory, made: Proxies) -> Publisher:
-    return Publisher(
-        [output(template, os.environ) for template in group.templates],
-        check=made.check,
-        check_timeout_s=group.check_timeout_s,
-        applied=memory.applied,
-        reload=made.reload(group),
-        runtime=made.runtime(group),
-    )
-
-
-def _memory(settings: RenderSettings, id_: str) -> Memory:
-    path = settings.state or default_path(id_)
-    return Memory(None if path == "off" else path, settings.prefix)
-
-
-def _id(settings: RenderSettings) -> str:
-    """Name this renderer the same at each start, and otherwise than its neighbours."""
-    destinations = "\0".join(sorted(t.dest for g in settings.groups for t in g.templates))
-    digest = hashlib.sha256(destinations.encode()).hexdigest()[:8]
-    host = "".join(c if c.isascii() and c.isalnum() else "-" for c in socket.gethostname())
-    return f"{host.strip('-')[:50] or 'unnamed'}-{digest}"

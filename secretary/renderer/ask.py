@@ -1,10 +1,11 @@
-"""Asks instances themselves whether they answer, all at once: for when the directory is in doubt.
+"""Asks instances themselves whether they answer, many at once: for when the directory is in doubt.
 
 A TCP connection; or, where the record's meta has a `probe` such as `/healthz`, an HTTP GET of
 that path with a status of 200 to 399. Never follows a record anywhere but to its own address.
 """
 
 import asyncio
+import errno
 import re
 from collections.abc import Mapping
 from typing import Final
@@ -12,28 +13,39 @@ from typing import Final
 from secretary.core.instance import Instance
 
 TIMEOUT_S: Final = 1.0
-AT_ONCE: Final = 256
+AT_ONCE: Final = 64
+_OURS: Final = {
+    errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS, errno.EAGAIN, errno.EADDRNOTAVAIL,
+    errno.ENETDOWN,
+}  # fmt: skip
 _PATH: Final = re.compile(r"/[A-Za-z0-9._~!$&'()*+,;=:@%/?-]*")
 _GOOD: Final = re.compile(rb"HTTP/1\.[01] [23][0-9]{2}[ \r\n]")
 
 
 def ask(instances: Mapping[str, Instance]) -> dict[str, bool]:
-    """Return for each key whether its instance answers, within about TIMEOUT_S for each 256."""
+    """Return for each key whether its instance answers, within about TIMEOUT_S for each AT_ONCE.
+
+    A key is left out when it could not be asked for: what this host lacks says nothing of it.
+    """
     return asyncio.run(_ask_all(instances))
 
 
 async def _ask_all(instances: Mapping[str, Instance]) -> dict[str, bool]:
     places = asyncio.Semaphore(AT_ONCE)
 
-    async def within(record: Instance) -> bool:
+    async def within(record: Instance) -> bool | None:
         async with places:
             try:
                 return await asyncio.wait_for(_answers(record), TIMEOUT_S)
-            except (OSError, TimeoutError, ValueError):
+            except OSError as error:
+                return None if error.errno in _OURS else False
+            except ValueError:  # a line without end
                 return False
 
     answers = await asyncio.gather(*(within(record) for record in instances.values()))
-    return dict(zip(instances, answers, strict=True))
+    return {
+        key: answer for key, answer in zip(instances, answers, strict=True) if answer is not None
+    }
 
 
 async def _answers(record: Instance) -> bool:

@@ -23,13 +23,14 @@ from secretary.core.settings import Owner
 _log = logging.getLogger(__name__)
 
 DEFAULT_MODE: Final = 0o644
+FRAGMENT: Final = "fragment.conf"
 _MARK: Final = ".secretary-"
 _WRAPPER: Final = """pid {pid};
 error_log stderr;
 events {{
 }}
 http {{
-    include {staged};
+    include {fragment};
 }}
 """
 
@@ -42,6 +43,7 @@ class Destination:
         self._mode = mode
         self._owner = owner
         self._in_place = False
+        self._said_owner = False
 
     def read(self) -> bytes | None:
         """Return what is there; None when there is no file."""
@@ -86,10 +88,11 @@ class Destination:
 
     @contextlib.contextmanager
     def wrapped(self, staged: Path) -> Iterator[Path]:
-        """Make a main configuration of nginx that includes the staged file."""
+        """Make a main configuration of nginx that includes the staged file, as its FRAGMENT."""
         with tempfile.TemporaryDirectory(prefix="secretary-check-") as directory:
-            main = Path(directory, "nginx.conf")
-            main.write_text(_WRAPPER.format(pid=Path(directory, "pid"), staged=staged))
+            main, fragment = Path(directory, "nginx.conf"), Path(directory, FRAGMENT)
+            fragment.symlink_to(staged)  # whose own name may mean something to nginx
+            main.write_text(_WRAPPER.format(pid=Path(directory, "pid"), fragment=fragment))
             yield main
 
     def swap(self, staged: Path) -> None:
@@ -122,8 +125,8 @@ class Destination:
 
     def tidy(self) -> None:
         """Remove what a predecessor that was killed has left staged."""
-        target = self._target()
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, PublishError):
+            target = self._target()
             for left in target.parent.glob(f".{target.name}{_MARK}*"):
                 left.unlink()
 
@@ -142,12 +145,24 @@ class Destination:
         if self._owner is not None:
             os.fchown(descriptor, *_ids(self._owner))
         elif there is not None and (there.st_uid, there.st_gid) != (os.geteuid(), os.getegid()):
-            with contextlib.suppress(PermissionError):  # only root gives files away
-                os.fchown(descriptor, there.st_uid, there.st_gid)
+            self._keep_owner(descriptor, there)
         mode = self._mode
         if mode is None:
             mode = DEFAULT_MODE if there is None else stat.S_IMODE(there.st_mode)
         os.fchmod(descriptor, mode)
+
+    def _keep_owner(self, descriptor: int, there: os.stat_result) -> None:
+        """Give the staged file the owner of the one there, or at least its group."""
+        for uid in (there.st_uid, -1):  # only root gives files away, a member to the group
+            with contextlib.suppress(PermissionError):
+                os.fchown(descriptor, uid, there.st_gid)
+                return
+        if not self._said_owner:
+            _log.warning(
+                "%s belongs to %d:%d, and we cannot leave it so: it becomes %d:%d",
+                *(self.path, there.st_uid, there.st_gid, os.geteuid(), os.getegid()),
+            )
+        self._said_owner = True
 
     def _failed(self, what: str, error: OSError) -> PublishError:
         return PublishError(f"{self.path} {what}: {error.strerror or error}")

@@ -16,8 +16,9 @@ from secretary.core.snapshot import Snapshot
 
 LEAST_SERVICE: Final = 4
 """A smaller service may lose any share of itself: that is an ordinary day."""
-WINDOW_S: Final = 2.0
-"""What goes within this time goes at once."""
+WINDOW_S: Final = 10.0
+"""What goes within this time goes at once: agents that have lost etcd renewed their leases of 30 s
+every 10 s, so theirs end one after the other, spread over as long."""
 ASK_AGAIN_S: Final = 2.0
 
 
@@ -50,6 +51,15 @@ class Guard:
     held: Mapping[str, Held] = field(default_factory=dict)
     recent: tuple[Lost, ...] = ()
     counts: Mapping[str, int] = field(default_factory=dict)
+
+    def resumed(self, snapshot: Snapshot, held: Mapping[str, Instance], now_s: float) -> Self:
+        """Go on where another guard ended, at `snapshot`, with what it held."""
+        lost = (Lost(key, record, now_s) for key, record in held.items())
+        return replace(
+            self,
+            held={each.key: Held(each, now_s) for each in lost},
+            counts=Counter(record.name for record in snapshot.instances.values()),
+        )
 
     def moved(self, before: Snapshot, after: Snapshot, left: Iterable[str], now_s: float) -> Self:
         """Judge the step from one snapshot to the next; `left` are keys that went on purpose.

@@ -189,7 +189,7 @@ def _server(text: str, given: Words) -> Server | None:
         rest = iter((*given, *own))
         for word in rest:
             if word == "weight":
-                weight = int(next(rest))
+                weight = _number(next(rest))
             elif word in ("disabled", "enabled"):
                 disabled = word == "disabled"
             elif word in _OF_NAMES_ONLY:
@@ -198,9 +198,15 @@ def _server(text: str, given: Words) -> Server | None:
                 arguments = [argument for argument in arguments if argument != "check"]
             else:
                 arguments.append(word)
-        return Server(name, str(ip), int(port), weight, disabled, _shared(tuple(arguments)))
+        return Server(name, str(ip), _number(port), weight, disabled, _shared(tuple(arguments)))
     except (ValueError, StopIteration):
         return None
+
+
+def _number(text: str) -> int:
+    if not (text.isascii() and text.isdecimal()):
+        raise ValueError(text)
+    return int(text)
 
 
 @lru_cache(MOST_KNOWN)

@@ -7,7 +7,7 @@ import logging
 import threading
 from collections.abc import Callable
 from functools import partial
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeVar
 
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_random_exponential
 from tenacity.nap import sleep_using_event
@@ -15,6 +15,7 @@ from tenacity.stop import stop_when_event_set
 
 from secretary.core.errors import SecretaryError
 
+T = TypeVar("T")
 _log = logging.getLogger(__name__)
 
 STOP_S: Final = 3.0
@@ -28,7 +29,7 @@ class Board(Protocol):
 
     def post(self, value: bytes) -> None: ...
 
-    def renew(self) -> None: ...
+    def renew(self) -> bool: ...
 
     def orphan(self) -> None: ...
 
@@ -54,11 +55,15 @@ class Herald:
         """Say what there is to say, soon."""
         self._wake.set()
 
-    def stop(self, *, keep: bool = False) -> None:
-        """Take the word back, within a few seconds; `keep` leaves it to whoever comes next."""
-        self._keep = keep
+    def end(self, *, keep: bool = False) -> None:
+        """Begin to take the word back; `keep` leaves it to whoever comes next."""
+        self._keep = self._keep or keep
         self._stopping.set()
         self._wake.set()
+
+    def stop(self, *, keep: bool = False) -> None:
+        """Take the word back, within a few seconds."""
+        self.end(keep=keep)
         if self._thread.is_alive():
             self._thread.join(STOP_S)
 
@@ -67,13 +72,13 @@ class Herald:
         while not self._stopping.is_set():
             woken = self._wake.wait(self._board.ttl_s / 3)
             self._wake.clear()
-            report = self._report()
             try:
+                if not woken and said is not None and not self._persist(self._board.renew):
+                    said = None  # lost with its lease: what is true now is to be said anew
+                report = self._report()
                 if report is not None and report != said:
                     self._persist(partial(self._board.post, report))
                     said = report
-                elif not woken:
-                    self._persist(self._board.renew)
             except Exception as error:
                 if not self._stopping.is_set():
                     _log.exception("unforeseen; going on")
@@ -86,8 +91,8 @@ class Herald:
         except SecretaryError as error:
             _log.warning("%s; what was said there expires", error)
 
-    def _persist(self, act: Callable[[], None]) -> None:
-        Retrying(
+    def _persist(self, act: Callable[[], T]) -> T:
+        done = Retrying(
             retry=retry_if_exception_type(SecretaryError),
             wait=wait_random_exponential(multiplier=0.2, max=2),
             sleep=sleep_using_event(self._stopping),
@@ -96,6 +101,7 @@ class Herald:
             reraise=True,
         )(act)
         self.trouble = None
+        return done
 
     def _say_once(self, state: RetryCallState) -> None:
         error = str(state.outcome.exception()) if state.outcome else ""

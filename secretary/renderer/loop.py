@@ -20,7 +20,7 @@ from secretary.core.instance import Instance
 from secretary.core.snapshot import Snapshot
 from secretary.renderer.group import Group
 from secretary.renderer.guard import Guard
-from secretary.renderer.memory import Memory
+from secretary.renderer.memory import Remembered
 from secretary.renderer.services import Roster, View
 
 _log = logging.getLogger(__name__)
@@ -72,9 +72,10 @@ _Event: TypeAlias = _Records | _Drained | _Answered | _Stop
 
 
 class Loop:
-    """`snapshot`, `guard`, `view` and `refused` may be read from any thread.
+    """`snapshot`, `drains`, `guard` and `view` may be read from any thread.
 
-    `on_view` is called in the loop's thread after each view that was offered.
+    `on_view` is called in the loop's thread after each view that was offered, `save` when what is
+    known may be written down.
     """
 
     def __init__(
@@ -83,12 +84,12 @@ class Loop:
         drains: Followed[Drains],
         guard: Guard,
         groups: Sequence[Group],
-        memory: Memory,
         roster: Roster,
         *,
         ask: Callable[[Mapping[str, Instance]], dict[str, bool]],
         resync_s: float,
         on_view: Callable[[], None],
+        save: Callable[[], None],
     ) -> None:
         self.snapshot = Snapshot()
         self.guard = guard
@@ -99,26 +100,30 @@ class Loop:
         self.heard_at: datetime | None = None
         """When etcd last said something."""
         self.alarms = 0
-        self._drains = Drains()
+        self.drains = Drains()
         self._groups = groups
-        self._memory = memory
         self._roster = roster
         self._ask = ask
         self._resync_s = resync_s
         self._on_view = on_view
+        self._save = save
         self._events: queue.SimpleQueue[_Event] = queue.SimpleQueue()
         self._following = (
             _Follower("records", records, self._put_records),
             _Follower("drains", drains, self._put_drains),
         )
         self._asking = False
-        self._drains_heard = False
+        self._heard_drains = False
         self._patience_s = math.inf
         self._save_s = self._resynced_s = self.beat_s
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="loop", daemon=True)
 
-    def start(self) -> None:
+    def start(self, remembered: Remembered | None = None) -> None:
+        """Begin, with what was known before."""
+        if remembered is not None:
+            self.snapshot, self.drains = remembered.snapshot, remembered.drains
+            self.guard = self.guard.resumed(remembered.snapshot, remembered.held, time.monotonic())
         self._thread.start()
         for follower in self._following:
             follower.start()
@@ -126,9 +131,11 @@ class Loop:
     def stop(self) -> None:
         """End the loop and what it follows, within a few seconds; may be called twice."""
         self._stopping.set()
-        for follower in self._following:
-            follower.stop()
         self._events.put(_Stop())
+        for follower in self._following:
+            follower.end()
+        for follower in self._following:
+            follower.join()
         if self._thread.is_alive():
             self._thread.join(STOP_S)
 
@@ -141,10 +148,6 @@ class Loop:
         self._events.put(_Drained(drains, time.monotonic()))
 
     def _run(self) -> None:
-        remembered = self._memory.recall(datetime.now(UTC))
-        if remembered is not None:
-            self.snapshot = remembered
-            self.guard = self.guard.moved(Snapshot(), remembered, (), time.monotonic())
         self._patience_s = time.monotonic() + PATIENCE_S
         while not self._stopping.is_set():
             self.beat_s = now_s = time.monotonic()
@@ -159,7 +162,6 @@ class Loop:
                 self._tick(time.monotonic())
             except Exception:
                 _log.exception("unforeseen; going on")
-        self._save()
 
     def _wait(self, timeout_s: float) -> list[_Event]:
         """Return all that has come, as soon as there is something."""
@@ -180,7 +182,7 @@ class Loop:
                     self._moved(event.snapshot)
                     at_s = min(at_s, event.at_s)
                 case _Drained():
-                    self._drains, self._drains_heard = event.drains, True
+                    self.drains, self._heard_drains = event.drains, True
                     at_s = min(at_s, event.at_s)
                 case _Answered():
                     self._asking = False
@@ -188,7 +190,7 @@ class Loop:
                     at_s = min(at_s, time.monotonic())
                 case _Stop():
                     return
-        both = self.heard_at is not None and self._drains_heard
+        both = self.heard_at is not None and self._heard_drains
         if at_s < math.inf and (both or self.view is not None):
             self._offer(at_s)
 
@@ -224,10 +226,10 @@ class Loop:
         instances = {**self.snapshot.instances, **held} if held else self.snapshot.instances
         self.view = self._roster.view(
             self.snapshot.revision,
-            self._drains.revision,
+            self.drains.revision,
             instances,
             held.keys(),
-            frozenset(self._drains.endpoints.values()),
+            frozenset(self.drains.endpoints.values()),
         )
         for group in self._groups:
             group.offer(self.view, at_s)
@@ -238,7 +240,8 @@ class Loop:
         if now_s >= self._patience_s:
             self._patience_s = math.inf
             self._go_on(now_s)
-        self.away = next((f.followed.away for f in self._following if f.followed.away), None)
+        troubles = (each.followed.away or each.trouble for each in self._following)
+        self.away = next(filter(None, troubles), None)
         passed = self.guard.passed(now_s)
         if passed is not self.guard:
             self._judged(passed)
@@ -266,10 +269,11 @@ class Loop:
             _log.warning("etcd does not answer; going on with what was remembered")
             self._offer(now_s)
 
-    def _save(self) -> None:
-        if self.heard_at is not None:
-            at = self.heard_at if self.away else datetime.now(UTC)
-            self._memory.save(self.snapshot, at)
+    @property
+    def known(self) -> Remembered:
+        """What is known, to be remembered."""
+        held = {key: each.lost.record for key, each in self.guard.held.items()}
+        return Remembered(self.snapshot, self.drains, held)
 
     def _start_asking(self, instances: Mapping[str, Instance]) -> None:
         def ask() -> None:
@@ -289,6 +293,8 @@ class _Follower(Generic[T]):
 
     def __init__(self, name: str, followed: Followed[T], put: Callable[[T], None]) -> None:
         self.followed = followed
+        self.trouble: str | None = None
+        """Why it cannot be followed, for a reason that waiting does not mend."""
         self._put = put
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"follow {name}", daemon=True)
@@ -296,23 +302,25 @@ class _Follower(Generic[T]):
     def start(self) -> None:
         self._thread.start()
 
-    def stop(self) -> None:
+    def end(self) -> None:
         self._stopping.set()
         self.followed.stop()
+
+    def join(self) -> None:
         if self._thread.is_alive():
             self._thread.join(STOP_S)
 
     def _run(self) -> None:
-        said = ""
         while not self._stopping.is_set():
             try:
                 for state in self.followed:
-                    said = ""
+                    self.trouble = None
                     self._put(state)
             except SecretaryError as error:
-                if str(error) != said:
-                    said = str(error)
-                    _log.error("%s; trying again", said)
-            except Exception:
+                if str(error) != self.trouble:
+                    _log.error("%s; trying again", error)
+                self.trouble = str(error)
+            except Exception as error:
                 _log.exception("unforeseen; following again")
+                self.trouble = str(error)
             self._stopping.wait(AGAIN_S)

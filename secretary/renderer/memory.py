@@ -1,21 +1,27 @@
 """What the renderer remembers from one start to the next: the last good records, what is applied.
 
-A file of JSON, replaced as a whole. Used when etcd is away at the start, and to know whether the
-proxy works by what is written. Without it all works, only with less memory; so a file that
-cannot be read or written is said once and changes nothing else.
+A file of JSON, replaced as a whole. Used when etcd is away at the start, to know what a guard
+kept, and to know whether the proxy works by what is written. Without it all works, only with
+less memory; so a file that cannot be read or written is said once and changes nothing else.
 """
 
 import logging
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import msgspec
 
+from secretary.core.drains import Drains
 from secretary.core.errors import PublishError
+from secretary.core.instance import Instance
+from secretary.core.settings import RenderSettings
 from secretary.core.snapshot import Change, Snapshot
 from secretary.renderer.files import Destination
+from secretary.renderer.identity import id_of
+from secretary.renderer.services import Roster, View
 
 _log = logging.getLogger(__name__)
 
@@ -24,74 +30,144 @@ LONGEST: Final = timedelta(hours=24)
 RENEWED: Final = timedelta(minutes=10)
 """How often at least the file says that etcd still says the same."""
 
+DIRECTORY: Final = Path("/var/lib/secretary")
 
-class Kept(msgspec.Struct, frozen=True):
+Records = Mapping[str, Instance]
+"""Instances by key."""
+
+
+@dataclass(frozen=True, slots=True)
+class Remembered:
+    """What was known: the records, what a guard kept beside them, and what was drained.
+
+    `good` has, by group, the records by which it went on with the services that it has in
+    quarantine.
+    """
+
+    snapshot: Snapshot
+    drains: Drains = field(default_factory=Drains)
+    held: Records = field(default_factory=dict)
+    good: Mapping[str, Records] = field(default_factory=dict)
+
+    def view_of(self, group: str) -> View:
+        """Return the view by which a group went on: as all was known, but for its quarantine."""
+        good = self.good.get(group, {})
+        aside = {record.name for record in good.values()}
+        records = {k: r for k, r in self.snapshot.instances.items() if r.name not in aside}
+        endpoints = frozenset(self.drains.endpoints.values())
+        instances = {**records, **self.held, **good}
+        return Roster().view(self.snapshot.revision, 0, instances, self.held, endpoints)
+
+
+_Raw = Mapping[str, msgspec.Raw]
+
+
+class _Kept(msgspec.Struct, frozen=True):
     """What the file holds. `at` is when etcd last said so."""
 
     prefix: str
-    at: datetime
+    at: Annotated[datetime, msgspec.Meta(tz=True)]
     revision: int = 0
-    records: Mapping[str, msgspec.Raw] = {}
+    records: _Raw = {}
+    held: _Raw = {}
+    drains: tuple[str, ...] = ()
+    good: Mapping[str, _Raw] = {}
     applied: Mapping[str, str] = {}
 
 
 class Memory:
-    """`applied` is a mapping to write to; `save` and `recall` are for one thread."""
+    """`applied` maps destinations to the digest of what the proxy works by.
+
+    It is written down only at the end (`last`) and struck out at the start: after a crash nobody
+    knows it, and a reload too many is better than one too few.
+    """
 
     def __init__(self, path: str | None, prefix: str) -> None:
         self.applied: dict[str, str] = {}
         self._file = Destination(path, 0o600) if path is not None else None
         self._prefix = prefix
         self._failed = False
-        self._saved: tuple[Snapshot, dict[str, str], datetime] | None = None
+        self._saved: tuple[Remembered, datetime] | None = None
 
-    def recall(self, now: datetime) -> Snapshot | None:
-        """Return the last good records, if they are not too old; fill `applied`."""
+    def recall(self, now: datetime, *, only_look: bool = False) -> Remembered | None:
+        """Return what was known, if it is not too old; fill `applied`, unless `only_look`."""
         if self._file is None:
             return None
-        try:
-            content = self._file.read()
-            if content is None:
-                return None
-            kept = msgspec.json.decode(content, type=Kept)
-        except (PublishError, msgspec.DecodeError, UnicodeDecodeError) as error:
-            _log.warning("%s: nothing remembered: %s", self._file.path, error)
+        if not only_look:
+            self._file.tidy()
+        if (kept := self._read(self._file)) is None:
             return None
-        self.applied.update(kept.applied)
-        if kept.prefix != self._prefix or not timedelta(0) <= now - kept.at <= LONGEST:
+        if (
+            kept.applied
+            and not only_look
+            and self._write(self._file, msgspec.structs.replace(kept, applied={}))
+        ):
+            self.applied.update(kept.applied)
+        if kept.prefix != self._prefix or abs(now - kept.at) > LONGEST:
             return None
-        changes = [Change(key, bytes(value)) for key, value in kept.records.items()]
-        return Snapshot().apply(kept.revision, changes)
+        return Remembered(
+            self._snapshot(kept.revision, kept.records),
+            Drains().apply(0, [Change(key, b"") for key in kept.drains]),
+            self._snapshot(0, kept.held).instances,
+            {group: self._snapshot(0, raw).instances for group, raw in kept.good.items()},
+        )
 
-    def save(self, snapshot: Snapshot, at: datetime) -> None:
-        """Keep what is known now; `at` is when etcd last answered."""
+    def save(self, known: Remembered, at: datetime, *, last: bool = False) -> None:
+        """Keep what is known; `at` is when etcd last answered."""
         if self._file is None:
             return
-        applied = dict(self.applied)
-        if self._saved is not None:
-            before, applied_before, saved_at = self._saved
-            same = before.instances == snapshot.instances and applied_before == applied
-            if same and at - saved_at < RENEWED:
+        if self._saved is not None and not last:
+            before, saved_at = self._saved
+            if _alike(before, known) and at - saved_at < RENEWED:
                 return
         content: dict[str, Any] = {
             "prefix": self._prefix,
             "at": at,
-            "revision": snapshot.revision,
-            "records": snapshot.instances,
-            "applied": applied,
+            "revision": known.snapshot.revision,
+            "records": known.snapshot.instances,
+            "held": known.held,
+            "drains": list(known.drains.endpoints),
+            "good": known.good,
+            "applied": dict(self.applied) if last else {},
         }
+        if self._write(self._file, content):
+            self._saved = known, at
+
+    def _snapshot(self, revision: int, records: _Raw) -> Snapshot:
+        changes = [Change(key, bytes(value)) for key, value in records.items()]
+        return Snapshot(prefix=self._prefix).apply(revision, changes)
+
+    def _read(self, file: Destination) -> _Kept | None:
         try:
-            with self._file.staged(msgspec.json.encode(content)) as staged:
-                self._file.swap(staged)
+            content = file.read()
+            return None if content is None else msgspec.json.decode(content, type=_Kept)
+        except (PublishError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            _log.warning("%s: nothing remembered: %s", file.path, error)
+            return None
+
+    def _write(self, file: Destination, content: object) -> bool:
+        try:
+            with file.staged(msgspec.json.encode(content)) as staged:
+                file.swap(staged)
         except PublishError as error:
             if not self._failed:
                 _log.warning("%s; a start while etcd is away will know nothing", error)
             self._failed = True
-        else:
-            self._failed = False
-            self._saved = snapshot, applied, at
+            return False
+        self._failed = False
+        return True
 
 
-def default_path(id_: str) -> str:
-    """Return where a renderer of this name keeps its memory."""
-    return str(Path("/var/lib/secretary", f"renderer-{id_}.json"))
+def _alike(one: Remembered, other: Remembered) -> bool:
+    return (
+        one.snapshot.instances == other.snapshot.instances
+        and one.held.keys() == other.held.keys()
+        and one.drains.endpoints == other.drains.endpoints
+        and one.good == other.good
+    )
+
+
+def memory_of(settings: RenderSettings) -> Memory:
+    """Return the memory of a renderer with these settings."""
+    path = settings.state or str(DIRECTORY / f"renderer-{id_of(settings)}.json")
+    return Memory(None if path == "off" else path, settings.prefix)

@@ -1,20 +1,21 @@
-"""From settings to outputs: the template's source found and compiled, its file, its check.
+"""From settings to what publishes: a template's source found and compiled, its file, its check.
 
-SettingsError or TemplateError when something about it is wrong; nothing has been touched then.
+SettingsError when something about it is wrong; nothing has been touched then.
 """
 
 import importlib.resources
 import logging
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
 from pathlib import Path
 from typing import Final
 
-from secretary.core.errors import SettingsError
-from secretary.core.settings import Builtin, TemplateSettings
+from secretary.core.errors import SettingsError, TemplateError
+from secretary.core.settings import Builtin, GroupSettings, TemplateSettings
 from secretary.renderer.files import Destination, check_owner
-from secretary.renderer.publisher import Output
+from secretary.renderer.ports import Proxies
+from secretary.renderer.publisher import Output, Publisher
 from secretary.renderer.site import Site
 from secretary.renderer.template import Facts, Load, Template
 
@@ -32,9 +33,29 @@ _SBIN: Final = "/usr/local/sbin:/usr/sbin:/sbin"
 """Where proxies are, and where the path of an ordinary user does not look."""
 
 
+def publisher(
+    group: GroupSettings,
+    environ: Mapping[str, str],
+    proxies: Proxies,
+    applied: MutableMapping[str, str],
+) -> Publisher:
+    """Return what publishes a group."""
+    return Publisher(
+        [output(template, environ) for template in group.templates],
+        check=proxies.check,
+        check_timeout_s=group.check_timeout_s,
+        applied=applied,
+        reload=proxies.reload(group),
+        runtime=proxies.runtime(group),
+    )
+
+
 def output(settings: TemplateSettings, environ: Mapping[str, str]) -> Output:
     """Return what is made of one template."""
-    site = Site.of(settings.builtin, settings.vars) if settings.builtin is not None else None
+    try:
+        site = Site.of(settings.builtin, settings.vars) if settings.builtin is not None else None
+    except TemplateError as error:
+        raise SettingsError(f"{settings.dest}: {error}") from error
     facts = Facts(settings.vars, environ, site)
     only = frozenset(settings.services)
     load: Load
@@ -49,8 +70,12 @@ def output(settings: TemplateSettings, environ: Mapping[str, str]) -> Output:
             check_owner(settings.owner)
         except ValueError as error:
             raise SettingsError(f"owner of {settings.dest}: {error}") from error
+    try:
+        template = Template(name, load, syntax, facts, only)
+    except TemplateError as error:
+        raise SettingsError(str(error)) from error
     return Output(
-        Template(name, load, syntax, facts, only),
+        template,
         Destination(settings.dest, settings.mode, settings.owner),
         _check_cmd(settings, environ),
     )

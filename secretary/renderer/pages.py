@@ -75,7 +75,7 @@ class RendererPages:
             "etcd": loop.away or "ok",
             "heard_at": _time(loop.heard_at),
             "seen": loop.snapshot.revision,
-            "applied": applied(self._groups),
+            "applied": applied(self._groups, loop),
             "groups": [_group(group) for group in self._groups],
             "services": {
                 name: {
@@ -150,14 +150,19 @@ class RendererPages:
         ]  # fmt: skip
 
 
-def applied(groups: Sequence[Group]) -> int:
-    """Return the revision of the records that all proxies work by."""
-    return min((group.applied.revision if group.applied else 0 for group in groups), default=0)
+def applied(groups: Sequence[Group], loop: Loop) -> int:
+    """Return the revision of the records that all proxies work by.
+
+    0 while one works by a revision that is yet to come: etcd was made anew, and counts from 1.
+    """
+    least = min((group.applied.revision if group.applied else 0 for group in groups), default=0)
+    return least if least <= loop.snapshot.revision else 0
 
 
-def drains_applied(groups: Sequence[Group]) -> int:
-    """Return the revision of the drains that all proxies work by."""
-    return min((group.applied.drains if group.applied else 0 for group in groups), default=0)
+def drains_applied(groups: Sequence[Group], loop: Loop) -> int:
+    """Return the revision of the drains that all proxies work by; 0 as for the records."""
+    least = min((group.applied.drains if group.applied else 0 for group in groups), default=0)
+    return least if least <= loop.drains.revision else 0
 
 
 def _group(group: Group) -> dict[str, object]:

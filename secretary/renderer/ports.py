@@ -4,12 +4,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from secretary.core.settings import GroupSettings
+
 
 class Check(Protocol):
     """Runs the command that checks a configuration."""
 
     def __call__(self, arguments: Sequence[str], timeout_s: float, /) -> str | None:
-        """Return None when it says that all is well, else what it says, in one line.
+        """Return None when it says that all is well, else what it says.
 
         Raises PublishError when it cannot be run or does not end in time.
         """
@@ -55,7 +57,17 @@ class Runtime(Protocol):
     def reconcile(self, config: str) -> Reconciled:
         """Compare the running proxy with `config` and bring its servers to it.
 
-        Changes nothing when only a reload can do it. Raises ReloadFailed when the proxy does not
-        answer or refuses what it is told.
+        What the proxy refuses is told as a `structure` that a reload puts right; some servers may
+        have been changed by then. Raises ReloadFailed when the proxy does not answer.
         """
         ...
+
+
+class Proxies(Protocol):
+    """Makes what a group needs of its proxy."""
+
+    def check(self, arguments: Sequence[str], timeout_s: float, /) -> str | None: ...
+
+    def reload(self, group: GroupSettings) -> Reload | None: ...
+
+    def runtime(self, group: GroupSettings) -> Runtime | None: ...

@@ -8,6 +8,7 @@ service whose change broke it is found and left as it was, and the rest goes thr
 import contextlib
 import hashlib
 import logging
+import re
 from collections.abc import MutableMapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -15,13 +16,18 @@ from pathlib import Path
 from typing import Final
 
 from secretary.core.errors import CheckRefused, ReloadFailed, TemplateError
-from secretary.renderer.files import Destination
+from secretary.renderer.files import FRAGMENT, Destination
 from secretary.renderer.ports import Check, Reload, Runtime
 from secretary.renderer.services import Service, View
 from secretary.renderer.template import Template
 
 _log = logging.getLogger(__name__)
 
+MOST_SAID: Final = 300
+_PASSING: Final = re.compile(
+    r"^\d{4}/\d\d/\d\d \d\d:\d\d:\d\d |(?<=\]) +\d+#\d+:|(?<=\]) +\(\d+\) :", re.MULTILINE
+)
+"""What nginx and HAProxy say otherwise at each try: times and processes."""
 _REFUSED: Final = (TemplateError, CheckRefused)
 """What may be the fault of one service's change."""
 
@@ -96,11 +102,21 @@ class Publisher:
         """
         view = self._without_quarantined(view)
         with contextlib.ExitStack() as stack:
+            self._tell_runtime()
             staged = self._staged_best(view, now, stack)
             for output, file in staged.files:
                 output.destination.swap(file)
-            taken = self._take_up(staged.texts)
+            taken = self._take_up(staged.texts, written=bool(staged.files))
         return Published(bool(staged.files), *taken)
+
+    @property
+    def good(self) -> View | None:
+        """The last view that went through; None before there is one."""
+        return self._good
+
+    def begin_with(self, good: View) -> None:
+        """Go on from a view that went through before our time: what fails falls back to it."""
+        self._good = self._good or good
 
     def retry_quarantined(self) -> None:
         """Give the changes that were refused another try: the world may have changed."""
@@ -135,14 +151,17 @@ class Publisher:
 
     def _checked(self, output: Output, staged: Path) -> None:
         with contextlib.ExitStack() as stack:
-            names = {"{staged}": str(staged)}
+            names, fragment = {"{staged}": str(staged)}, str(staged)
             if any("{wrapped}" in word for word in output.check_cmd):
                 wrapped = stack.enter_context(output.destination.wrapped(staged))
                 names["{wrapped}"] = str(wrapped)
+                fragment = str(wrapped.with_name(FRAGMENT))
             words = [_filled(word, names) for word in output.check_cmd]
             said = self._check(words, self._check_timeout_s)
         if said is not None:
-            said = said.replace(str(staged), str(output.destination.path))
+            for path in (fragment, *names.values()):
+                said = said.replace(path, str(output.destination.path))
+            said = " ".join(_PASSING.sub("", said).split())[:MOST_SAID]
             raise CheckRefused(f"{output.destination.path}: the check refuses it: {said}")
 
     # Quarantine
@@ -181,11 +200,17 @@ class Publisher:
             return settle(settle(good, names[:half], None), names[half:], None)
 
         best = settle(base, changed, error)
-        if self._good is None and self.quarantined.keys() >= set(changed):
-            # Nothing passes: rather what stands there since before our time than nothing.
+        if self._good is None and self._would_empty(view):
+            # Rather what stands there since before our time than a service without instances.
             self.quarantined = {}
             raise error
         return best
+
+    def _would_empty(self, view: View) -> bool:
+        """Whether a quarantine that falls back to nothing might take servers out of a file."""
+        if not any(output.destination.read() for output in self.outputs):
+            return False
+        return any(len(view.services.get(name, ())) for name in self.quarantined)
 
     def _refusal(self, view: View, now: datetime) -> Exception | None:
         try:
@@ -206,17 +231,20 @@ class Publisher:
 
     # Take up
 
-    def _take_up(self, texts: Sequence[bytes]) -> tuple[bool, int, int]:
+    def _take_up(self, texts: Sequence[bytes], *, written: bool) -> tuple[bool, int, int]:
         """Make the proxy work by what is written; say whether by reload, or how many servers."""
         digests = {
-            str(output.destination.path): hashlib.sha256(text).hexdigest()
+            str(output.destination.path): _digest(text)
             for output, text in zip(self.outputs, texts, strict=True)
         }
-        is_applied = all(self.applied.get(path) == digest for path, digest in digests.items())
+        # What was just written is not applied, whatever was applied before it.
+        is_applied = not written and all(
+            self.applied.get(path) == digest for path, digest in digests.items()
+        )
         for path in digests:
             self.applied.pop(path, None)  # not known until we are through
         if self._runtime is not None:
-            taken = self._reconcile(self._runtime, texts[0].decode(), is_applied)
+            taken = self._reconcile(self._runtime, texts[0].decode())
         elif is_applied or self._reload is None:
             taken = False, 0, 0
         else:
@@ -225,10 +253,20 @@ class Publisher:
         self.applied.update(digests)
         return taken
 
-    def _reconcile(self, runtime: Runtime, text: str, is_applied: bool) -> tuple[bool, int, int]:
-        if is_applied and not self._runtime_told:
-            runtime.loaded(text)
+    def _tell_runtime(self) -> None:
+        """Tell a running proxy's other end, once, what it has loaded, where that is known."""
+        if self._runtime is None or self._runtime_told:
+            return
+        (output,) = self.outputs
+        there = output.destination.read()
+        if there is not None and self._applied_is(output, there):
+            self._runtime.loaded(there.decode(errors="replace"))
         self._runtime_told = True
+
+    def _applied_is(self, output: Output, text: bytes) -> bool:
+        return self.applied.get(str(output.destination.path)) == _digest(text)
+
+    def _reconcile(self, runtime: Runtime, text: str) -> tuple[bool, int, int]:
         first = runtime.reconcile(text)
         if first.structure is None:
             return False, first.changes, first.leaving
@@ -241,6 +279,10 @@ class Publisher:
         if again.structure is not None:
             raise ReloadFailed(f"after a reload still: {again.structure}")
         return True, again.changes, again.leaving
+
+
+def _digest(text: bytes) -> str:
+    return hashlib.sha256(text).hexdigest()
 
 
 def _filled(word: str, names: dict[str, str]) -> str:

@@ -87,7 +87,7 @@ class Template:
         self._only = only
         self._kept: dict[Any, str] = {}
         self._text: str | None = None
-        self._looked: Mapping[str, Service] | None = None
+        self._looked: Mapping[str, Service | None] | None = None
         """What the last rendering looked at; None when it looked at all."""
         self._before: Mapping[str, Service] = {}
         self._loaded: set[str] = set()
@@ -139,17 +139,24 @@ class Template:
             self._kept.clear()
         try:
             text = self._template.render(services=services, revision=view.revision, now=now)
+        except jinja2.TemplateNotFound as error:
+            raise TemplateError(f"template {self._where(error)}: there is no {error}") from error
         except Exception as error:  # whatever an expression of the template's author raises
             why = printable(str(error) or type(error).__name__)
             raise TemplateError(f"template {self._where(error)}: {why}") from error
         self._text, self._before = text, view.services
         used = services.used
-        self._looked = None if used is None else {name: _of(view, name) for name in used}
+        self._looked = None if used is None else {n: view.services.get(n) for n in used}
         return text
+
+    @property
+    def looked_at(self) -> tuple[str, ...]:
+        """The services that the last rendering looked at by name."""
+        return tuple(self._looked or ())
 
     def _is_same(self, view: View) -> bool:
         if self._looked is not None:
-            return all(_alike(before, _of(view, name)) for name, before in self._looked.items())
+            return all(view.services.get(n) is before for n, before in self._looked.items())
         now, before = view.services, self._before
         names = self._only or now.keys() | before.keys()
         return now is before or all(now.get(name) is before.get(name) for name in names)
@@ -172,7 +179,8 @@ class Template:
 
     def _remembered(self, macro: Macro, *arguments: object) -> str:
         """Return what a macro that depends on its arguments alone makes of them."""
-        key = (macro.name, *arguments)
+        # By its code, as two files may have macros of one name; by types, as 1 is True to a dict.
+        key = (macro._func.__code__, *((type(each), each) for each in arguments))
         text = self._kept.get(key)
         if text is None:
             text = self._kept[key] = str(macro(*arguments))
@@ -183,19 +191,15 @@ class Template:
 
         Remembered, so that of thousands only those are made that have changed.
         """
-        kept, name, scaled = self._kept, macro.name, service.heaviest > most
+        kept, code, scaled = self._kept, macro._func.__code__, service.heaviest > most
         parts = []
         for server in service.instances:
             share = service.share(server, most) if scaled else server.record.weight
-            text = kept.get((name, server, share))
+            text = kept.get((code, server, share))
             if text is None:
-                text = kept[name, server, share] = str(macro(server, share))
+                text = kept[code, server, share] = str(macro(server, share))
             parts.append(text)
         return "".join(parts)
-
-
-def _of(view: View, name: str) -> Service:
-    return view.services.get(name) or Service(name)
 
 
 def _fail(message: str) -> NoReturn:

@@ -10,24 +10,61 @@ is not printable is escaped. Nothing here decides what is worth a line.
 import json
 import logging
 import re
+import select
 from datetime import UTC, datetime
 from typing import TextIO
 
 from secretary.core.errors import SecretaryError
 from secretary.core.settings import LogFormat, LogSettings
 
+PATIENCE_MS = 200
+"""How long a line may wait for the log to be read."""
 _ABOUT = ("service", "key")
 _NEEDS_QUOTES = re.compile(r'[\s"=\\]|^$')
 
 
 def configure(settings: LogSettings, stream: TextIO) -> None:
     """Send all that this project logs to `stream`; may be called again to change the settings."""
-    handler = logging.StreamHandler(stream)
+    handler = Patient(stream)
     handler.setFormatter(Json() if settings.format is LogFormat.JSON else Text())
     logger = logging.getLogger("secretary")
     logger.handlers = [handler]  # in one step: a line logged meanwhile is written once
     logger.propagate = False
     logger.setLevel(settings.level.name)
+
+
+class Patient(logging.StreamHandler[TextIO]):
+    """Waits only so long for whoever reads the log: what it then cannot write it counts and drops.
+
+    A pipe that nobody reads, or a terminal that is held, would otherwise stop the program at its
+    next line, in the middle of whatever it is doing.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        super().__init__(stream)
+        self.lost = 0
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if not self._can_write():
+            self.lost += 1
+            return
+        if self.lost:
+            lost, self.lost = self.lost, 0
+            words = f"{lost} lines before this one are lost: nobody has read the log"
+            super().emit(logging.makeLogRecord({**_PLAIN, "name": record.name, "msg": words}))
+        super().emit(record)
+
+    def _can_write(self) -> bool:
+        try:
+            poll = select.poll()
+            poll.register(self.stream.fileno(), select.POLLOUT)
+        except (OSError, ValueError):  # no file, or closed: let the write itself tell
+            return True
+        # Once nobody has read for so long, the next line does not wait again.
+        return bool(poll.poll(0 if self.lost else PATIENCE_MS))
+
+
+_PLAIN = {"levelno": logging.WARNING, "levelname": "WARNING"}
 
 
 class Text(logging.Formatter):

@@ -1,12 +1,18 @@
 """One leased key in which a program says how it is: there while the program lives.
 
-Unlike a service's record it is nobody else's to write, so what stands there is written over.
+Whoever comes takes the key, as a predecessor that was killed may still stand there. Whoever finds
+it taken while alive gives way, and goes on under another name.
 """
+
+import logging
+import secrets
 
 from secretary.core.errors import LeaseLost
 from secretary.store.etcd import Etcd
-from secretary.store.kv import Put
+from secretary.store.kv import LeaseIs, Put
 from secretary.store.session import Session
+
+_log = logging.getLogger(__name__)
 
 
 class Board:
@@ -17,28 +23,44 @@ class Board:
         self.ttl_s = ttl_s
         self._etcd = etcd
         self._session: Session | None = None
-        self._posted: bytes | None = None
 
     def post(self, value: bytes) -> None:
         """Let the key hold `value`."""
+        guards = [LeaseIs(self.key, self._session.lease)] if self._session is not None else []
         if self._session is None:
             self._session = Session(self._etcd, self.ttl_s)
         try:
-            self._etcd.commit([], [Put(self.key, value, self._session.lease)])
+            posted = self._etcd.commit(guards, [Put(self.key, value, self._session.lease)])
         except LeaseLost:
             self._session = None
             self.post(value)
-        self._posted = value
-
-    def renew(self) -> None:
-        """Keep the key alive; put it back when it was lost."""
-        if self._session is None or self._posted is None:
             return
+        if not posted.succeeded:
+            self._give_way()
+            self._session.close()
+            self._session = None
+            self.post(value)
+
+    def renew(self) -> bool:
+        """Keep the key alive; False when it is lost, and has to be posted anew."""
+        if self._session is None:
+            return False
         try:
             self._session.renew()
         except LeaseLost:
             self._session = None
-            self.post(self._posted)
+            return False
+        found = self._etcd.get(self.key)
+        return found is not None and found.lease == self._session.lease
+
+    def _give_way(self) -> None:
+        """Take another name if somebody has ours, and not only our key was deleted."""
+        if self._etcd.get(self.key) is None:
+            return
+        taken, self.key = self.key, f"{self.key}-{secrets.token_hex(4)}"
+        _log.error(
+            "somebody else has taken %s: give each its own --id; going on as %s", taken, self.key
+        )
 
     def orphan(self) -> None:
         """Leave the key to whoever posts to it next, or to expire."""

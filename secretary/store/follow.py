@@ -77,7 +77,7 @@ class Following(Generic[S]):
             watch.cancel()
 
     def __iter__(self) -> Iterator[S]:
-        is_known = is_sound = False
+        is_known = is_sound = is_resumed = False
         while not self._stop.is_set():
             try:
                 if not is_known:
@@ -86,8 +86,13 @@ class Following(Generic[S]):
                     if not (is_sound and after.holds_as(self._state)):
                         yield self._moved(after)
                     is_known = is_sound = True
-                until_s = self._next_resync_s()
+                until_s = 0.0 if is_resumed else self._next_resync_s()
                 with self._patiently(partial(self._open, self._next)) as watch:
+                    if is_resumed:
+                        # What it missed comes first. Then all is listed: an etcd that was made
+                        # anew meanwhile, and written beyond what we have seen, looks the same.
+                        is_resumed = False
+                        watch.ask()
                     for batch in watch:
                         if batch is not None:
                             changes = [Change(key, value) for key, value in batch.changes]
@@ -97,8 +102,9 @@ class Following(Generic[S]):
                             is_known = False
                             break
             except Compacted:
-                is_known = is_sound = False
+                is_known = is_sound = is_resumed = False
             except _BROKEN as error:
+                is_sound, is_resumed = False, is_known
                 if not self._stop.is_set():
                     _log.info("%s; watching again", error)
                     self._etcd.next_member()

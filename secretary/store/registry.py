@@ -120,4 +120,4 @@ class Registry:
         """Return the directory under `prefix` as it stands."""
         listing = self._etcd.list(f"{prefix}/")
         changes = [Change(entry.key, entry.value) for entry in listing.entries]
-        return Snapshot().apply(listing.revision, changes)
+        return Snapshot(prefix=prefix).apply(listing.revision, changes)

@@ -74,6 +74,10 @@ class Watch:
         self._requests.put(None)
         self._stream.cancel()
 
+    def ask(self) -> None:
+        """Have the member say that it is there: None is yielded then."""
+        self._requests.put(self._progress)
+
     def __iter__(self) -> Iterator[Batch | None]:
         while (answer := self._next()) is not None:
             self._check(answer)

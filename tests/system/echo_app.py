@@ -72,7 +72,7 @@ class _Handler(BaseHTTPRequestHandler):
         app.seen.append(Seen(self.command, self.path, headers, forwarded_for))
         if app.dropping.is_set():
             self.close_connection = True
-        elif headers.get("upgrade", "").lower() == "websocket":
+        elif self._is_upgrade():
             self._echo()
         else:
             body = json.dumps({"app": app.name, "headers": headers}).encode()
@@ -82,6 +82,10 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(body)
 
     do_POST = do_PUT = do_DELETE = do_PATCH = do_GET  # noqa: N815
+
+    def _is_upgrade(self) -> bool:
+        wants, what = self.headers.get("Connection", ""), self.headers.get("Upgrade", "")
+        return "upgrade" in wants.lower() and what.lower() == "websocket"
 
     def _echo(self) -> None:
         """What follows an upgrade goes back as it comes."""

@@ -68,9 +68,10 @@ class HaproxyBed:
                 [BINARY, *mode, *files], stdin=subprocess.DEVNULL, stdout=log, stderr=log
             )
         try:
-            wait_for(self._worker, what=f"haproxy answered on its socket: {self.log}")
+            wait_for(self._worker, what="haproxy answered on its socket")
         except BaseException:
             self.stop()
+            print(self.log)  # noqa: T201
             raise
 
     def stop(self) -> None:
@@ -78,12 +79,16 @@ class HaproxyBed:
         family: list[psutil.Process] = []
         with contextlib.suppress(psutil.NoSuchProcess):
             master = psutil.Process(self.process.pid)
-            master.suspend()  # no new worker while we look
-            family = master.children(recursive=True)
-        self.process.kill()
-        for child in family:
+            family = [master, *master.children(recursive=True)]
+        for process in family:
             with contextlib.suppress(psutil.NoSuchProcess):
-                child.kill()
+                process.resume()
+        self.process.terminate()  # a master ends its workers, at once, and waits for them
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.process.wait(5)
+        for process in family:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
         self.process.wait()
         psutil.wait_procs(family, timeout=10)
 
@@ -96,9 +101,7 @@ class HaproxyBed:
         """Send SIGUSR2 to the master and wait until a new worker answers on the socket."""
         before = self.worker_pid
         os.kill(self.process.pid, signal.SIGUSR2)
-        wait_for(
-            lambda: self._worker() not in (0, before), what=f"a new worker answered: {self.log}"
-        )
+        wait_for(lambda: self._worker() not in (0, before), what="a new worker answered")
 
     @property
     def log(self) -> str:

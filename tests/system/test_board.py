@@ -40,11 +40,12 @@ def test_a_lost_lease_is_replaced(board: Board, etcdctl: Etcdctl) -> None:
     board.post(b"one")
     seen = etcdctl.get(board.key)
     assert seen is not None
+    assert board.renew()
     etcdctl.revoke(seen.lease)
-    board.renew()
+    assert not board.renew()
+    board.post(b"one")
     again = etcdctl.get(board.key)
     assert again is not None
-    assert again.value == b"one"
     etcdctl.revoke(again.lease)
     board.post(b"two")
     last = etcdctl.get(board.key)
@@ -92,3 +93,35 @@ def test_all_is_listed_again_now_and_then(connection: Etcd, etcdctl: Etcdctl) ->
     assert missed in next(states).endpoints
     etcdctl.delete(missed)
     following.stop()
+
+
+def test_of_two_with_one_name_the_earlier_gives_way(
+    etcd: DevEtcd, connection: Etcd, board: Board, etcdctl: Etcdctl
+) -> None:
+    """Neither speaks for the other, and each is waited for."""
+    with contextlib.closing(Etcd(settings_of(etcd))) as other:
+        rival = Board(other, board.key, 5)
+        board.post(b"ours")
+        name = board.key
+        rival.post(b"theirs")
+        assert not board.renew()
+        board.post(b"ours")
+        assert board.key.startswith(f"{name}-")
+        for key, word in ((name, b"theirs"), (board.key, b"ours")):
+            seen = etcdctl.get(key)
+            assert seen is not None
+            assert seen.value == word
+        rival.close()
+        assert board.renew()
+
+
+def test_a_word_that_was_deleted_is_put_back_under_its_own_name(
+    board: Board, etcdctl: Etcdctl
+) -> None:
+    board.post(b"one")
+    name = board.key
+    etcdctl.delete(name)
+    assert not board.renew()
+    board.post(b"one")
+    assert board.key == name
+    assert etcdctl.get(name) is not None

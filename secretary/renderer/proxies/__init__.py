@@ -31,7 +31,7 @@ class Proxies:
         ran = self._commands.run(arguments, timeout_s)
         if ran.status is None:
             raise PublishError(f"the check could not be made: {ran.said}")
-        return None if ran.status == 0 else ran.said
+        return None if ran.status == 0 else ran.output or ran.said
 
     def reload(self, group: GroupSettings) -> Reload | None:
         """Return how a group's proxy is reloaded; None when it is not."""

@@ -16,7 +16,8 @@ from secretary.core.errors import ReloadFailed
 
 _END: Final = "\n> "
 _PROMPT: Final = _END.encode()
-_CHUNK: Final = 1 << 16
+CHUNK: Final = 1 << 16
+"""How many bytes are written or read at once."""
 
 
 class AdminSocket:
@@ -88,14 +89,14 @@ class AdminSocket:
             ((_, event),) = events
             with contextlib.suppress(BlockingIOError):
                 if event & ~select.POLLOUT:
-                    if not (chunk := connection.recv(_CHUNK)):
+                    if not (chunk := connection.recv(CHUNK)):
                         raise ConnectionResetError(errno.ECONNRESET, "it hung up")
                     told.append(chunk)
                     answers -= (tail + chunk).count(_PROMPT)
                     tail = (tail + chunk)[1 - len(_PROMPT) :]
             with contextlib.suppress(BlockingIOError):
                 if unsent and event & select.POLLOUT:
-                    unsent = unsent[connection.send(unsent[:_CHUNK]) :]
+                    unsent = unsent[connection.send(unsent[:CHUNK]) :]
                     if not unsent:
                         poll.modify(connection, select.POLLIN)
         return b"".join(told)

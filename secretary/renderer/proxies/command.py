@@ -8,6 +8,7 @@ running is none of our business.
 import contextlib
 import logging
 import os
+import re
 import signal
 import subprocess
 import tempfile
@@ -22,6 +23,7 @@ _log = logging.getLogger(__name__)
 
 MOST_OUTPUT: Final = 4096
 MOST_SAID: Final = 300
+_NUMBERS: Final = re.compile(r"\.secretary-\w+|secretary-check-\w+|[0-9]+")
 _NOT_FOR_OTHERS: Final = ("SECRETARY_", "NOTIFY_SOCKET", "WATCHDOG_")
 
 
@@ -45,6 +47,7 @@ class Commands:
         self._running: set[subprocess.Popen[bytes]] = set()
         self._lock = threading.Lock()
         self._stopping = False
+        self._told: dict[str, str] = {}
 
     def run(self, arguments: Sequence[str], timeout_s: float) -> Ran:
         """Run a command, without a shell, for `timeout_s` at most."""
@@ -58,16 +61,26 @@ class Commands:
             except subprocess.TimeoutExpired:
                 _kill(process)
                 status, ended = None, f"not done after {timeout_s:g} s, killed"
+            except BaseException:  # interrupted
+                _kill(process)
+                raise
             finally:
                 with self._lock:
                     self._running.discard(process)
             output.seek(0)
             lines = _lines(output.read(MOST_OUTPUT))
-        for line in lines:
-            _log.info("%s: %s", arguments[0], line)
+        self._tell(arguments[0], lines)
         said = " ".join(lines)[:MOST_SAID]
         why = f"{arguments[0]}: {ended}" + (f": {said}" if said else "")
         return Ran(status, why, "\n".join(lines))
+
+    def _tell(self, program: str, lines: list[str]) -> None:
+        """Log what a program says, unless it says the same as the last time, numbers apart."""
+        shape = _NUMBERS.sub("", " ".join(lines))
+        if self._told.get(program) != shape:
+            for line in lines:
+                _log.info("%s: %s", program, line)
+        self._told[program] = shape
 
     def stop(self) -> None:
         """Kill what runs, and start nothing any more."""

@@ -109,7 +109,7 @@ class HaproxyRuntime:
         except ValueError:
             raise ReloadFailed(
                 f"haproxy's socket {self._path}: `{_LOOK[-1]}` is answered with"
-                f' "{printable(state[:80])}"; does its line of `stats socket` say `level admin`?'
+                f' "{printable(state[:80])}"; is it the admin socket of a haproxy 2.6 or later?'
             ) from None
         if missing := wanted.proxies - set(backends.split("\n")):
             raise _Refused(f"the running haproxy does not have {min(missing)}")
@@ -173,7 +173,9 @@ class HaproxyRuntime:
 
 
 def _refused(line: str, answer: str) -> _Refused:
-    said = " ".join(answer.split())
+    said = " ".join(answer.split()) or "no answer"
+    if said == "Permission denied":
+        said += "; its line of `stats socket` needs `level admin`"
     return _Refused(f"haproxy refuses `{' '.join(line.split(' ')[:3])}`: {said}")
 
 

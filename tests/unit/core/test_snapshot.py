@@ -52,3 +52,10 @@ def test_a_listing_is_all_that_there_is() -> None:
     first = Snapshot().apply(5, [Change(KEY, encoded()), Change("/services/web/bad", b"{")])
     after = first.listed(9, [Change(OTHER, OTHER_VALUE)])
     assert (after.revision, list(after.instances), dict(after.rejected)) == (9, [OTHER], {})
+
+
+def test_who_may_write_below_one_service_cannot_speak_for_another() -> None:
+    deep = KEY.replace("/services/", "/services/evil/")
+    seen = Snapshot(prefix="/services").apply(5, [Change(deep, encoded()), Change(KEY, encoded())])
+    assert list(seen.instances) == [KEY]
+    assert seen.rejected == {deep: "the key is not /services/<name>/<ip>"}

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from secretary.core.errors import TemplateError
+from secretary.core.errors import SettingsError
 from secretary.core.instance import Instance, State
 from secretary.core.settings import Builtin
 from tests.rendered import render
@@ -119,7 +119,7 @@ def test_a_service_that_differs_from_another_in_capitals_only_is_left_out_and_sa
 
 @BOTH
 def test_a_wrong_var_is_one_clear_message(builtin: Builtin) -> None:
-    with pytest.raises(TemplateError) as caught:
+    with pytest.raises(SettingsError) as caught:
         render(builtin, vars={"stats": "0.0.0.0:8404"})
     assert "var stats: '0.0.0.0:8404' is not an address that only this host" in str(caught.value)
 

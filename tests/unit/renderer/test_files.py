@@ -97,5 +97,7 @@ def test_what_cannot_be_is_one_line(tmp_path: Path, name: str, message: str) -> 
 def test_a_wrapped_fragment_is_included_by_a_main_configuration(tmp_path: Path) -> None:
     destination = Destination(str(tmp_path / "a.conf"))
     with destination.staged(b"x") as staged, destination.wrapped(staged) as main:
-        assert f"include {staged};" in main.read_text()
+        fragment = main.with_name("fragment.conf")
+        assert f"include {fragment};" in main.read_text()
+        assert fragment.read_bytes() == b"x"
     assert not main.exists()

@@ -41,14 +41,14 @@ def test_more_than_half_at_once_is_kept_and_asked() -> None:
 def test_one_after_the_other_within_the_window_counts_as_at_once() -> None:
     after = guard()
     for gone in range(4):
-        after = step(after, SIX[gone:], SIX[gone + 1 :], 1 + gone * 0.5)
+        after = step(after, SIX[gone:], SIX[gone + 1 :], 1 + gone * 2)
     assert sorted(after.held) == KEYS[:4]
 
 
 def test_one_after_the_other_over_a_longer_time_does_not() -> None:
     after = guard()
     for gone in range(6):
-        after = step(after, SIX[gone:], SIX[gone + 1 :], 1 + gone * 1.5)
+        after = step(after, SIX[gone:], SIX[gone + 1 :], 1 + gone * 6)
     assert not after.held
 
 

@@ -18,6 +18,7 @@ class Board:
     def __init__(self) -> None:
         self.posted: list[bytes] = []
         self.renewed = 0
+        self.lost = False
         self.ended = ""
         self.away = threading.Event()
 
@@ -29,9 +30,11 @@ class Board:
         self._answer()
         self.posted.append(value)
 
-    def renew(self) -> None:
+    def renew(self) -> bool:
         self._answer()
         self.renewed += 1
+        lost, self.lost = self.lost, False
+        return not lost
 
     def orphan(self) -> None:
         self.ended = "orphaned"
@@ -113,3 +116,15 @@ def test_an_end_while_etcd_is_away_is_quick(herald: Herald, board: Board, word: 
     wait_for(lambda: herald.trouble)
     herald.stop()
     assert board.ended == "closed"
+
+
+def test_a_word_that_was_lost_is_said_anew_as_it_is_by_then(
+    herald: Herald, board: Board, word: Word
+) -> None:
+    """Not as it was: etcd may have been made anew, and count from the beginning."""
+    word.said = b"1"
+    herald.tell()
+    wait_for(lambda: board.posted == [b"1"])
+    word.said = b"0"
+    board.lost = True
+    wait_for(lambda: board.posted == [b"1", b"0"])

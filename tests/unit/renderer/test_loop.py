@@ -3,7 +3,6 @@
 import queue
 import threading
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 import pytest
@@ -17,7 +16,7 @@ from secretary.renderer import loop as loop_module
 from secretary.renderer.group import Group
 from secretary.renderer.guard import Guard
 from secretary.renderer.loop import Loop
-from secretary.renderer.memory import Memory
+from secretary.renderer.memory import Remembered
 from secretary.renderer.services import Roster, View
 from tests.unit.renderer.records import instance, snapshot
 from tests.waiting import stays, wait_for
@@ -64,7 +63,7 @@ class Offered(Group):
 class World:
     """A loop, and all that it meets."""
 
-    def __init__(self, state: Path) -> None:
+    def __init__(self) -> None:
         self.records, self.drains = Followed[Snapshot](), Followed[Drains]()
         self.group = Offered()
         self.answers: dict[str, bool] = {}
@@ -74,11 +73,11 @@ class World:
             self.drains,
             Guard(GuardSettings()),
             [self.group],
-            Memory(str(state), "/services"),
             Roster(),
             ask=self.ask,
             resync_s=0.2,
             on_view=lambda: None,
+            save=lambda: None,
         )
 
     def ask(self, instances: Mapping[str, Instance]) -> dict[str, bool]:
@@ -92,10 +91,10 @@ class World:
 
 
 @pytest.fixture
-def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     monkeypatch.setattr(loop_module, "PATIENCE_S", 0.3)
     monkeypatch.setattr(loop_module, "AGAIN_S", 0.05)
-    world = World(tmp_path / "state.json")
+    world = World()
     yield world
     world.loop.stop()
 
@@ -140,19 +139,32 @@ def test_a_mass_loss_is_asked_after_and_who_answers_stays(world: World) -> None:
     wait_for(lambda: world.group.last() == {"web": 2})
 
 
-def test_remembered_records_are_used_when_etcd_is_away_at_the_start(
-    world: World, tmp_path: Path
-) -> None:
-    world.begin(instance(), revision=9)
-    wait_for(lambda: world.group.last() == {"web": 1})
-    world.loop.stop()
-    again = World(tmp_path / "state.json")
-    again.loop.start()
-    try:
-        assert wait_for(lambda: again.group.last()) == {"web": 1}
-        assert again.group.views[0].revision == 9
-    finally:
-        again.loop.stop()
+def test_what_is_remembered_is_used_when_etcd_is_away_at_the_start(world: World) -> None:
+    """Its records, and what operators had drained."""
+    records = snapshot(9, instance(), instance(ip="10.0.0.2"))
+    world.loop.start(Remembered(records, Drains(5, {"k": ("web", "10.0.0.2")})))
+    assert wait_for(world.group.last) == {"web": 1}
+    assert world.group.views[0].revision == 9
+
+
+def test_what_a_guard_kept_is_kept_by_the_next(world: World) -> None:
+    kept = instance(ip="10.0.0.9")
+    key = "/services/web/10.0.0.9:80"
+    world.answers = {key: True}
+    world.loop.start(Remembered(snapshot(9, instance()), Drains(), {key: kept}))
+    world.drains.states.put(Drains())
+    world.records.states.put(snapshot(10, instance()))
+    wait_for(lambda: world.group.last() == {"web": 2})
+    assert world.loop.known.held == {key: kept}
+
+
+def test_a_directory_that_refuses_us_is_away_to_those_who_ask(world: World) -> None:
+    world.begin(instance())
+    wait_for(lambda: world.group.views)
+    world.records.states.put(AccessDenied("no longer yours"))
+    wait_for(lambda: world.loop.away == "no longer yours")
+    world.records.states.put(snapshot(2, instance()))
+    wait_for(lambda: world.loop.away is None)
 
 
 def test_without_etcd_and_without_memory_nothing_is_published(world: World) -> None:

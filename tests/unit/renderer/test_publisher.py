@@ -144,6 +144,23 @@ def test_what_nobody_knows_to_be_applied_is_reloaded_once(bench: Bench, tmp_path
     assert again.publish(instance()) == Published(reloaded=True)
 
 
+def test_what_was_applied_long_ago_is_not_applied_when_it_is_written_again(
+    bench: Bench, tmp_path: Path
+) -> None:
+    """Another has been written and taken up since, and then nobody could note it."""
+    bench.publish(instance())
+    long_ago = dict(bench.applied)
+    bench.publish(instance(weight=5))
+    again = Bench(tmp_path, LINES, applied=long_ago)
+    assert again.publish(instance()) == Published(written=True, reloaded=True)
+
+
+def test_what_was_edited_and_reloaded_by_hand_is_written_and_reloaded(bench: Bench) -> None:
+    bench.publish(instance())
+    bench.paths[0].write_text("scribble")
+    assert bench.publish(instance()) == Published(written=True, reloaded=True)
+
+
 def test_a_group_is_written_as_a_whole_or_not_at_all(tmp_path: Path) -> None:
     both = Bench(tmp_path, "{{ services.web | length }}", LINES)
     both.publish(instance())
@@ -214,6 +231,26 @@ def test_when_nothing_passes_at_the_first_start_what_stands_there_stays(bench: B
         bench.publish(instance(weight=BAD))
     assert bench.text == "from before our time"
     assert not bench.publisher.quarantined
+
+
+def test_a_restart_does_not_empty_what_is_in_quarantine(bench: Bench, tmp_path: Path) -> None:
+    bad = instance("db", weight=BAD)
+    bench.publish(instance(), instance("db"))
+    bench.publish(instance(), bad)
+    again = Bench(tmp_path, LINES)
+    with pytest.raises(CheckRefused):
+        again.publish(instance(weight=5), bad)
+    assert "db 10.0.0.1:80 100" in again.text
+
+
+def test_what_went_through_before_a_restart_is_fallen_back_to(bench: Bench, tmp_path: Path) -> None:
+    bad = instance("db", weight=BAD)
+    bench.publish(instance(), instance("db"))
+    again = Bench(tmp_path, LINES)
+    again.publisher.begin_with(again.view(instance(), instance("db")))
+    again.publish(instance(weight=5), bad)
+    assert again.text == "db 10.0.0.1:80 100\nweb 10.0.0.1:80 5\n"
+    assert list(again.publisher.quarantined) == ["db"]
 
 
 def test_a_service_whose_records_a_template_cannot_take_is_quarantined(tmp_path: Path) -> None:
@@ -302,7 +339,8 @@ def test_a_predecessor_s_work_is_known_to_be_loaded(
 ) -> None:
     running.answers = [Reconciled(1), Reconciled(0)]
     bench.publish(instance())
+    loaded = bench.text
     again = Bench(tmp_path, LINES, applied=bench.applied)
     again.publisher._runtime = running
-    again.publish(instance())
-    assert running.loads == [bench.text]
+    again.publish(instance(weight=5))
+    assert running.loads == [loaded]

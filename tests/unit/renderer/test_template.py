@@ -149,3 +149,21 @@ def test_what_is_remembered_does_not_pile_up() -> None:
     for weight in range(3000):
         kept.render(view(instance(weight=weight % 60000 + 1), roster=roster), NOW)
     assert len(kept._kept) < 1100
+
+
+def test_macros_of_one_name_in_two_files_are_two() -> None:
+    source = (
+        "{% import 'a' as a %}{% import 'b' as b %}"
+        "{{ remembered(a.m, 1) }}{{ remembered(b.m, 1) }}{{ remembered(a.m, true) }}"
+    )
+    others = {"a": "{% macro m(x) %}A{{ x }} {% endmacro %}"}
+    others["b"] = others["a"].replace("A", "B")
+    assert render(source, others=others) == "A1 B1 ATrue "
+
+
+def test_a_template_that_asks_whether_a_service_is_there_is_told_when_it_is() -> None:
+    roster = Roster()
+    asking = template("{{ 'web' in services }}")
+    assert asking.render(view(roster=roster), NOW) == "False"
+    view(instance(), roster=roster)
+    assert asking.render(view(roster=roster), NOW) == "True"

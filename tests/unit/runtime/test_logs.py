@@ -3,7 +3,9 @@
 import io
 import json
 import logging
+import os
 import sys
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -143,3 +145,22 @@ def test_a_service_logger_names_its_service_and_key(logger: logging.Logger) -> N
     assert stream.getvalue().endswith(
         "INFO    up after 2 probes service=web key=/services/web/10.0.0.5\n"
     )
+
+
+def test_a_log_that_nobody_reads_holds_up_nothing(logger: logging.Logger) -> None:
+    """What is lost is counted, and said once somebody reads again."""
+    reader, writer = os.pipe()
+    with open(reader, "rb") as read, open(writer, "w") as stream:
+        configure(LogSettings(), stream)
+        began_s = time.monotonic()
+        for number in range(5000):
+            logger.info("line %d", number)
+        assert time.monotonic() - began_s < 30  # it would otherwise never end
+        os.set_blocking(reader, False)
+        kept = read.read()
+        logger.info("after")
+        last = read.read().decode().splitlines()
+    count = kept.count(b"\n")
+    assert 100 < count < 5000
+    assert f"{5000 - count} lines before this one are lost" in last[0]
+    assert last[1].endswith("after")
