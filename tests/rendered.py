@@ -19,6 +19,8 @@ def render(
     known: tuple[str, ...] = (),
 ) -> str:
     """`known` are services that had instances once."""
-    settings = TemplateSettings(dest="/dev/null", builtin=builtin, check_cmd=(), vars=vars or {})
+    settings = TemplateSettings(
+        dest="/nowhere/dest", builtin=builtin, check_cmd=(), vars=vars or {}
+    )
     view = Roster(known).view(7, 0, keyed(records), ())
     return output(settings, {}).template.render(view, NOW)

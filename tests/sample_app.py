@@ -11,10 +11,12 @@ in is answered.
 import asyncio
 import contextlib
 import os
+import re
 import signal
 import sys
 from asyncio import StreamReader, StreamWriter
 
+_LENGTH = re.compile(rb"^Content-Length: *([0-9]+)", re.IGNORECASE | re.MULTILINE)
 BACKLOG = 1024
 """So that nobody is refused while it hangs."""
 
@@ -48,7 +50,9 @@ class SampleApp:
                 while not self._stopping.is_set():
                     head = await reader.readuntil(b"\r\n\r\n")
                     self._idle[connection] = False
-                    if head.startswith(b"GET /load "):
+                    if length := _LENGTH.search(head):
+                        await reader.readexactly(int(length[1]))
+                    if head.split(b" ", 2)[1] == b"/load":
                         os.write(self._journal, b"+")
                         await asyncio.sleep(self._delay_s)
                         await self._answer(head, writer)

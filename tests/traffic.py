@@ -30,6 +30,7 @@ TIMEOUT_S = 10.0
 MOST_S = 100.0
 """No load goes on for longer, whatever a test does."""
 _TOLD = 20
+_ORDER = "one more of each, please"
 
 
 class _Broken(Exception):
@@ -66,10 +67,10 @@ class _Connection:
 
 
 class Traffic:
-    """Sends GET /load to a port of the loopback while entered; then waits for what is under way.
+    """Asks a port of the loopback for /load while entered; then waits for what is under way.
 
-    With `keep_alive`, connections are used again, the one used last first. Times are those of
-    time.monotonic.
+    With `keep_alive`, connections are used again, the one used last first. What is not to be done
+    twice, a POST, wants new ones. Times are those of time.monotonic.
     """
 
     def __init__(
@@ -77,6 +78,7 @@ class Traffic:
         port: int,
         *,
         rate: float = RATE,
+        method: str = "GET",
         keep_alive: bool = True,
         timeout_s: float = TIMEOUT_S,
         host: str = "127.0.0.1",
@@ -84,8 +86,10 @@ class Traffic:
         self._address = (host, port)
         self._rate = rate
         self._timeout_s = timeout_s
-        persistence = b"" if keep_alive else b"Connection: close\r\n"
-        self._head = b"GET /load HTTP/1.1\r\nHost: localhost\r\n%b\r\n" % persistence
+        lines = [f"{method} /load HTTP/1.1", "Host: localhost"]
+        lines += ["Connection: close"] * (not keep_alive)
+        lines += [f"Content-Length: {len(_ORDER)}", "", _ORDER] if method == "POST" else ["", ""]
+        self._words = "\r\n".join(lines).encode()
         self._idle: list[_Connection] = []
         self._done: list[Request] = []
         self._over = threading.Event()
@@ -187,7 +191,7 @@ class Traffic:
         """Return what the answer says; keep the connection if it can be used again."""
         lasting = False
         try:
-            connection.writer.write(self._head)
+            connection.writer.write(self._words)
             app, lasting = await _answer(connection.reader)
             return app
         finally:

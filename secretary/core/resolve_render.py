@@ -4,6 +4,7 @@ Pure, like `resolve.py`. Templates come from the command line (one), or from the
 number, alone or in groups); what is wrong is a SettingsError of one line.
 """
 
+import posixpath
 from collections.abc import Mapping, Sequence
 
 import msgspec
@@ -38,7 +39,7 @@ def resolve_render(
         layers(shell, file, own_defaults=own_defaults(_VERB)),
     )
     groups = _groups(shell, file)
-    _refuse_shared_destinations(groups)
+    _refuse_shared_destinations(groups, process["state"])
     return RenderSettings(
         groups=groups,
         etcd=etcd_settings(process),
@@ -140,10 +141,17 @@ def _missing(name: str, parsed: ParsedGroup, wanted: str) -> str:
     )
 
 
-def _refuse_shared_destinations(groups: Sequence[GroupSettings]) -> None:
-    seen: set[str] = set()
-    for group in groups:
-        for template in group.templates:
-            if template.dest in seen:
-                raise SettingsError(f"dest {template.dest}: two templates would write it")
-            seen.add(template.dest)
+def _refuse_shared_destinations(groups: Sequence[GroupSettings], state: str | None) -> None:
+    templates = [template for group in groups for template in group.templates]
+    sources = {posixpath.normpath(t.template) for t in templates if t.template is not None}
+    seen = {posixpath.normpath(state)} if state is not None else set()
+    for template in templates:
+        path = posixpath.normpath(template.dest)
+        if path in seen:
+            other = "the state" if state is not None and path == posixpath.normpath(state) else ""
+            raise SettingsError(
+                f"dest {template.dest}: {other or 'another template'} would be written there too"
+            )
+        if path in sources:
+            raise SettingsError(f"dest {template.dest}: is a template itself")
+        seen.add(path)

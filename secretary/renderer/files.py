@@ -8,6 +8,7 @@ into a container, the content is written in place and the log says so once.
 import contextlib
 import errno
 import grp
+import io
 import logging
 import os
 import pwd
@@ -48,16 +49,27 @@ class Destination:
     def read(self) -> bytes | None:
         """Return what is there; None when there is no file."""
         try:
-            return self.path.read_bytes()
+            # Without waiting: what looks like a file may be a pipe that nobody fills.
+            descriptor = os.open(self.path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         except FileNotFoundError:
             return None
         except OSError as error:
             raise self._failed("cannot be read", error) from error
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            os.close(descriptor)
+            raise PublishError(f"{self.path} is not a regular file")
+        with open(descriptor, "rb") as file:
+            try:
+                return file.read()
+            except OSError as error:
+                raise self._failed("cannot be read", error) from error
 
     @contextlib.contextmanager
     def staged(self, content: bytes) -> Iterator[Path]:
         """Write `content` beside the destination, synced; gone at the end unless swapped in."""
         target = self._target()
+        if target.exists() and not target.is_file():
+            raise PublishError(f"{self.path} is not a regular file")
         staged: str | None = None
         try:
             try:
@@ -168,6 +180,16 @@ class Destination:
         return PublishError(f"{self.path} {what}: {error.strerror or error}")
 
 
+def check_regular(path: str) -> None:
+    """Raise ValueError when something else than a file stands there."""
+    try:
+        mode = os.stat(path).st_mode
+    except OSError:
+        return  # not there yet, or not to be seen: the first try will tell
+    if not stat.S_ISREG(mode):
+        raise ValueError(f"{path} is not a regular file")
+
+
 def check_owner(owner: Owner) -> None:
     """Raise ValueError when there is no such user or group here."""
     _ids(owner)
@@ -189,11 +211,25 @@ def _ids(owner: Owner) -> tuple[int, int]:
 
 
 def _overwrite(target: Path, content: bytes) -> None:
-    with target.open("r+b") as file:
-        file.write(content)
-        file.truncate()
-        file.flush()
-        os.fsync(file.fileno())
+    """Write in place: all of it, or the old content again."""
+    with target.open("r+b", buffering=0) as file:
+        before = file.read()
+        try:
+            os.posix_fallocate(file.fileno(), 0, len(content) or 1)  # a full disk is full here
+            _rewrite(file, content)
+        except OSError:
+            with contextlib.suppress(OSError):
+                _rewrite(file, before)
+            raise
+
+
+def _rewrite(file: io.FileIO, content: bytes) -> None:
+    file.seek(0)
+    view = memoryview(content)
+    while view:
+        view = view[file.write(view) :]
+    file.truncate()
+    os.fsync(file.fileno())
 
 
 def _sync_directory(directory: Path) -> None:

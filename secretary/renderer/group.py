@@ -66,6 +66,10 @@ class Group:
         if self._thread.is_alive():
             self._thread.join(timeout_s)
 
+    @property
+    def is_alive(self) -> bool:
+        return self._thread.is_alive()
+
     def offer(self, view: View, at_s: float) -> None:
         """Let the proxy work by `view`; the change reached us at `at_s` (time.monotonic)."""
         with self._changed:
@@ -122,7 +126,7 @@ class Group:
     def _fail(self, error: Exception, since_s: float) -> None:
         self.failures += 1
         said = str(error) or type(error).__name__
-        if said != self.trouble:
+        if said != self.trouble and not self._stopping:
             unforeseen = None if isinstance(error, SecretaryError) else error
             _log.error("%s; trying again until it works", said, exc_info=unforeseen)
         self.trouble = said

@@ -5,6 +5,7 @@ returns the guard after it. Losing many instances at once is more often the dire
 than the apps': so those that still answer are kept for a while, and nobody goes below a floor.
 """
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -69,8 +70,6 @@ class Guard:
         on_purpose = frozenset(left)
         gone = before.instances.keys() - after.instances.keys()
         lost = [Lost(key, before.instances[key], now_s) for key in sorted(gone - on_purpose)]
-        # A key whose record no longer decodes is somebody's mistake, not a loss.
-        lost = [each for each in lost if each.key not in after.rejected]
         recent = (*(each for each in self.recent if each.at_s > now_s - WINDOW_S), *lost)
         held = {
             key: each
@@ -123,14 +122,14 @@ class Guard:
         """Return the keys that are to be asked now."""
         return [k for k, each in self.held.items() if not each.floor and each.ask_s <= now_s]
 
-    def due_s(self) -> float:
-        """Return when to look again; inf while nothing is held."""
+    def due_s(self, *, asking: bool = False) -> float:
+        """Return when to look again; inf while nothing is held. `asking`: nobody is asked now."""
         moments = [
-            min(each.ask_s, each.lost.at_s + self.settings.hold_s)
+            min(math.inf if asking else each.ask_s, each.lost.at_s + self.settings.hold_s)
             for each in self.held.values()
             if not each.floor
         ]
-        return min(moments, default=float("inf"))
+        return min(moments, default=math.inf)
 
     def _is_too_much(self, name: str, recent: tuple[Lost, ...], counts: Mapping[str, int]) -> bool:
         lost = sum(each.record.name == name for each in recent)

@@ -55,6 +55,10 @@ class Herald:
         """Say what there is to say, soon."""
         self._wake.set()
 
+    @property
+    def is_alive(self) -> bool:
+        return self._thread.is_alive()
+
     def end(self, *, keep: bool = False) -> None:
         """Begin to take the word back; `keep` leaves it to whoever comes next."""
         self._keep = self._keep or keep

@@ -139,6 +139,11 @@ class Loop:
         if self._thread.is_alive():
             self._thread.join(STOP_S)
 
+    @property
+    def is_alive(self) -> bool:
+        """Whether all of its threads run."""
+        return self._thread.is_alive() and all(each.is_alive for each in self._following)
+
     # What comes
 
     def _put_records(self, snapshot: Snapshot) -> None:
@@ -152,7 +157,7 @@ class Loop:
         while not self._stopping.is_set():
             self.beat_s = now_s = time.monotonic()
             due_s = min(
-                self.guard.due_s(),
+                self.guard.due_s(asking=self._asking),
                 self._save_s + SAVE_S,
                 self._resynced_s + self._resync_s,
                 self._patience_s,
@@ -284,8 +289,8 @@ class Loop:
                 _log.exception("the instances could not be asked")
             self._events.put(_Answered(answers))
 
-        self._asking = True
         threading.Thread(target=ask, name="ask", daemon=True).start()
+        self._asking = True
 
 
 class _Follower(Generic[T]):
@@ -301,6 +306,10 @@ class _Follower(Generic[T]):
 
     def start(self) -> None:
         self._thread.start()
+
+    @property
+    def is_alive(self) -> bool:
+        return self._thread.is_alive()
 
     def end(self) -> None:
         self._stopping.set()

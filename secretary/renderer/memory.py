@@ -15,11 +15,11 @@ from typing import Annotated, Any, Final
 import msgspec
 
 from secretary.core.drains import Drains
-from secretary.core.errors import PublishError
+from secretary.core.errors import PublishError, SettingsError
 from secretary.core.instance import Instance
 from secretary.core.settings import RenderSettings
 from secretary.core.snapshot import Change, Snapshot
-from secretary.renderer.files import Destination
+from secretary.renderer.files import Destination, check_regular
 from secretary.renderer.identity import id_of
 from secretary.renderer.services import Roster, View
 
@@ -170,4 +170,8 @@ def _alike(one: Remembered, other: Remembered) -> bool:
 def memory_of(settings: RenderSettings) -> Memory:
     """Return the memory of a renderer with these settings."""
     path = settings.state or str(DIRECTORY / f"renderer-{id_of(settings)}.json")
+    try:
+        check_regular(path)
+    except ValueError as error:
+        raise SettingsError(f"state: {error}; off for none") from error
     return Memory(None if path == "off" else path, settings.prefix)

@@ -13,7 +13,7 @@ from typing import Final
 
 from secretary.core.errors import SettingsError, TemplateError
 from secretary.core.settings import Builtin, GroupSettings, TemplateSettings
-from secretary.renderer.files import Destination, check_owner
+from secretary.renderer.files import Destination, check_owner, check_regular
 from secretary.renderer.ports import Proxies
 from secretary.renderer.publisher import Output, Publisher
 from secretary.renderer.site import Site
@@ -65,11 +65,12 @@ def output(settings: TemplateSettings, environ: Mapping[str, str]) -> Output:
         path = Path(settings.template or "")
         name, load = path.name, _beside(path)
         syntax = "haproxy" if settings.dest.endswith(".cfg") else "nginx"
-    if settings.owner is not None:
-        try:
+    try:
+        check_regular(settings.dest)
+        if settings.owner is not None:
             check_owner(settings.owner)
-        except ValueError as error:
-            raise SettingsError(f"owner of {settings.dest}: {error}") from error
+    except ValueError as error:
+        raise SettingsError(f"dest {settings.dest}: {error}") from error
     try:
         template = Template(name, load, syntax, facts, only)
     except TemplateError as error:

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from itertools import islice
 from typing import Any, Final
 
 import secretary
@@ -12,6 +13,9 @@ from secretary.renderer.group import Group
 from secretary.renderer.herald import Herald
 from secretary.renderer.loop import Loop
 
+MOST_REJECTED: Final = 100
+MOST_OF_A_KEY: Final = 300
+"""What is shown of the bad records: anybody may write keys."""
 LONGEST_TURN_S: Final = 60.0
 """A loop that has not turned for so long hangs, deadlines of commands apart."""
 
@@ -39,8 +43,11 @@ class RendererPages:
             for group in self._groups
             if now_s - group.beat_s > LONGEST_TURN_S + self._deadline_s
         ]
-        if now_s - self._loop.beat_s > LONGEST_TURN_S:
+        hanging += [group.name for group in self._groups if not group.is_alive]
+        if now_s - self._loop.beat_s > LONGEST_TURN_S or not self._loop.is_alive:
             hanging.append("loop")
+        if not self._herald.is_alive:
+            hanging.append("herald")
         if hanging:
             return Verdict(False, f"not turning: {', '.join(hanging)}")
         return Verdict(True, "every loop turns")
@@ -89,7 +96,10 @@ class RendererPages:
                 key: "below the floor" if held.floor else "too many went at once"
                 for key, held in loop.guard.held.items()
             },
-            "rejected": dict(loop.snapshot.rejected),
+            "rejected": {
+                key[:MOST_OF_A_KEY]: reason
+                for key, reason in islice(loop.snapshot.rejected.items(), MOST_REJECTED)
+            },
             "last_error": self._herald.trouble,
         }
 

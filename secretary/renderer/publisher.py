@@ -18,6 +18,7 @@ from typing import Final
 from secretary.core.errors import CheckRefused, ReloadFailed, TemplateError
 from secretary.renderer.files import FRAGMENT, Destination
 from secretary.renderer.ports import Check, Reload, Runtime
+from secretary.renderer.quarantine import Ward, held_back, settle
 from secretary.renderer.services import Service, View
 from secretary.renderer.template import Template
 
@@ -51,19 +52,11 @@ class Published:
     leaving: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Quarantined:
-    """A service whose change broke the configuration: the change, and why."""
-
-    change: Service | None
-    reason: str
-
-
 @dataclass(slots=True)
 class _Staged:
     """What a view comes to: the texts, and the files that wait to be swapped in."""
 
-    texts: list[bytes]
+    texts: Sequence[bytes]
     files: list[tuple[Output, Path]] = field(default_factory=list)
 
 
@@ -84,7 +77,7 @@ class Publisher:
         runtime: Runtime | None = None,
     ) -> None:
         self.outputs = outputs
-        self.quarantined: dict[str, Quarantined] = {}
+        self.quarantined: Ward = {}
         self.applied = applied
         self._check = check
         self._check_timeout_s = check_timeout_s
@@ -92,6 +85,7 @@ class Publisher:
         self._runtime = runtime
         self._runtime_told = False
         self._good: View | None = None
+        self._retrying = False
         self._reported: dict[str, str] = {}
 
     def publish(self, view: View, now: datetime) -> Published:
@@ -100,13 +94,16 @@ class Publisher:
         Raises TemplateError, or a PublishError: then the proxy works as before, what could be
         written is written, and the call is to be made again.
         """
-        view = self._without_quarantined(view)
         with contextlib.ExitStack() as stack:
             self._tell_runtime()
-            staged = self._staged_best(view, now, stack)
+            staged, self._good, ward = self._staged_best(view, now, stack)
+            self._report(ward)
+            self.quarantined = {**self.quarantined, **ward}
             for output, file in staged.files:
                 output.destination.swap(file)
             taken = self._take_up(staged.texts, written=bool(staged.files))
+        # Only now: until it is through, nobody may be told that less is left out.
+        self.quarantined, self._retrying = ward, False
         return Published(bool(staged.files), *taken)
 
     @property
@@ -119,28 +116,33 @@ class Publisher:
         self._good = self._good or good
 
     def retry_quarantined(self) -> None:
-        """Give the changes that were refused another try: the world may have changed."""
-        self._reported = {name: kept.reason for name, kept in self.quarantined.items()}
-        self.quarantined = {}
+        """At the next publication, try again what is in quarantine: the world may have changed."""
+        self._retrying = True
 
     # Render, stage and check
 
-    def _staged_best(self, view: View, now: datetime, stack: contextlib.ExitStack) -> _Staged:
-        """Stage `view`, or what of it can be had."""
+    def _staged_best(
+        self, view: View, now: datetime, stack: contextlib.ExitStack
+    ) -> tuple[_Staged, View, Ward]:
+        """Stage `view`, or what of it can be had; return what is left out of it."""
+        ward: Ward = {}
+        if not self._retrying:
+            view, ward = held_back(view, self._base(view), self.quarantined)
         try:
-            staged = self._stage(view, now, stack)
+            return self._stage(self._render(view, now), stack), view, ward
         except _REFUSED as error:
-            view = self._settled(view, now, error)
-            staged = self._stage(view, now, stack)
-        self._good = view
-        return staged
+            view, more = self._settled(view, now, error)
+            return self._stage(self._render(view, now), stack), view, {**ward, **more}
+
+    def _render(self, view: View, now: datetime) -> list[bytes]:
+        return [output.template.render(view, now).encode() for output in self.outputs]
 
     def _stage(
-        self, view: View, now: datetime, stack: contextlib.ExitStack, *, everything: bool = False
+        self, texts: Sequence[bytes], stack: contextlib.ExitStack, *, everything: bool = False
     ) -> _Staged:
-        """Render all, and stage and check what differs from what is written, or `everything`."""
-        staged = _Staged([output.template.render(view, now).encode() for output in self.outputs])
-        for output, text in zip(self.outputs, staged.texts, strict=True):
+        """Stage and check what differs from what is written, or `everything`."""
+        staged = _Staged(texts)
+        for output, text in zip(self.outputs, texts, strict=True):
             if not everything and output.destination.read() == text:
                 continue
             file = stack.enter_context(output.destination.staged(text))
@@ -164,16 +166,7 @@ class Publisher:
             said = " ".join(_PASSING.sub("", said).split())[:MOST_SAID]
             raise CheckRefused(f"{output.destination.path}: the check refuses it: {said}")
 
-    # Quarantine
-
-    def _without_quarantined(self, view: View) -> View:
-        """Return `view` with the changes that were refused before left out."""
-        for name, kept in list(self.quarantined.items()):
-            if view.services.get(name) is not kept.change:
-                del self.quarantined[name]  # it has changed since, so it is tried again
-        if not self.quarantined:
-            return view
-        return view.merged(self._base(view), self.quarantined)
+    # What to do with what is refused
 
     def _base(self, view: View) -> View:
         """Return the last good view; before there is one, all services empty."""
@@ -181,53 +174,52 @@ class Publisher:
             return self._good
         return View(0, 0, {name: Service(name) for name in view.services})
 
-    def _settled(self, view: View, now: datetime, error: Exception) -> View:
+    def _settled(self, view: View, now: datetime, error: Exception) -> tuple[View, Ward]:
         """Return the most of `view` that passes. Raises `error` when even the last good fails."""
+        said: dict[tuple[bytes, ...], Exception | None] = {}
+
+        def refusal(view: View) -> Exception | None:
+            try:
+                texts = tuple(self._render(view, now))
+            except TemplateError as refused:
+                return refused
+            if texts not in said:  # a service that no template looks at changes no text
+                said[texts] = self._refusal(texts)
+            return said[texts]
+
         base = self._base(view)
         changed = base.changed(view)
-        if not changed or self._refusal(base, now) is not None:
+        if not changed or refusal(base) is not None:
             raise error
-
-        def settle(good: View, names: list[str], known: Exception | None) -> View:
-            candidate = good.merged(view, names)
-            refusal = known or self._refusal(candidate, now)
-            if refusal is None:
-                return candidate
-            if len(names) == 1:
-                self._quarantine(names[0], view, refusal)
-                return good
-            half = len(names) // 2
-            return settle(settle(good, names[:half], None), names[half:], None)
-
-        best = settle(base, changed, error)
-        if self._good is None and self._would_empty(view):
+        best, ward = settle(view, base, changed, refusal, error)
+        if self._good is None and self._would_empty(view, ward):
             # Rather what stands there since before our time than a service without instances.
-            self.quarantined = {}
             raise error
-        return best
+        return best, ward
 
-    def _would_empty(self, view: View) -> bool:
+    def _would_empty(self, view: View, ward: Ward) -> bool:
         """Whether a quarantine that falls back to nothing might take servers out of a file."""
         if not any(output.destination.read() for output in self.outputs):
             return False
-        return any(len(view.services.get(name, ())) for name in self.quarantined)
+        return any(len(view.services.get(name, ())) for name in ward)
 
-    def _refusal(self, view: View, now: datetime) -> Exception | None:
+    def _refusal(self, texts: Sequence[bytes]) -> Exception | None:
         try:
             with contextlib.ExitStack() as stack:
-                self._stage(view, now, stack, everything=True)
-        except _REFUSED as error:
+                self._stage(texts, stack, everything=True)
+        except CheckRefused as error:
             return error
         return None
 
-    def _quarantine(self, name: str, view: View, refusal: Exception) -> None:
-        self.quarantined[name] = Quarantined(view.services.get(name), str(refusal))
-        if self._reported.pop(name, None) != str(refusal):
-            _log.error(
-                "quarantined: its last change breaks the configuration; it stays as it was: %s",
-                refusal,
-                extra={"service": name},
-            )
+    def _report(self, ward: Ward) -> None:
+        for name in sorted(ward):
+            if self._reported.get(name) != ward[name].reason:
+                _log.error(
+                    "quarantined: its last change breaks the configuration; it stays as it was: %s",
+                    ward[name].reason,
+                    extra={"service": name},
+                )
+        self._reported = {name: kept.reason for name, kept in ward.items()}
 
     # Take up
 

@@ -27,6 +27,8 @@ _log = logging.getLogger(__name__)
 
 _BROKEN: Final = (StoreUnavailable, LoginExpired)
 JITTER: Final = 0.1
+MOST_OF_A_KEY: Final = 300
+"""What a log shows of a key that somebody else has made."""
 
 
 class State(Protocol):
@@ -112,7 +114,8 @@ class Following(Generic[S]):
     def _moved(self, after: S) -> S:
         for key, reason in after.rejected.items():
             if self._state.rejected.get(key) != reason:
-                _log.warning("left out what is at %s: %s", printable(key), printable(reason))
+                shown = printable(key)[:MOST_OF_A_KEY]
+                _log.warning("left out what is at %s: %s", shown, printable(reason))
         self._state = after
         return after
 

@@ -26,7 +26,7 @@ BINARY = "/usr/sbin/nginx"
 IP = "127.0.0.1"
 _ENDING_S = 5.0
 _MAIN = """\
-daemon off;
+{user}daemon off;
 worker_processes 2;
 pid {pidfile};
 error_log stderr warn;
@@ -70,6 +70,8 @@ class NginxBed:
             (self.fragments / f"{name}.conf").write_text(text)
         self.config.write_text(
             _MAIN.format(
+                # Else root's workers are nobody, who may write no bodies to the test's directory.
+                user="user root;\n" if os.geteuid() == 0 else "",
                 directory=directory,
                 fragments=self.fragments,
                 pidfile=self.pidfile,

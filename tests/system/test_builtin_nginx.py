@@ -1,4 +1,4 @@
-"""What the built-in nginx template promises beyond what both do: test_builtins.py."""
+"""What the built-in nginx template promises beyond test_builtins.py and test_builtin_tries.py."""
 
 import ssl
 from collections.abc import Iterator

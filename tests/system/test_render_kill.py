@@ -84,6 +84,21 @@ def test_a_kill_at_any_step_leaves_a_whole_file_and_no_litter(
     assert write.litter() == set()
 
 
+def test_a_slow_reader_gets_the_whole_of_what_it_began_to_read(
+    etcd: DevEtcd, prefix: str, records: Records, tmp_path: Path
+) -> None:
+    write, dest = Writing(etcd, prefix, tmp_path), tmp_path / "configuration" / "sites.conf"
+    records.put(*MANY)
+    assert write()
+    old = dest.read_bytes()
+    with dest.open("rb") as file:
+        half = file.read(len(old) // 2)
+        records.delete(*MANY[:100])
+        assert write()
+        assert dest.read_bytes() != old
+        assert half + file.read() == old
+
+
 # At the check, at the reload
 
 

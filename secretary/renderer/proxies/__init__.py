@@ -29,7 +29,7 @@ class Proxies:
     def check(self, arguments: Sequence[str], timeout_s: float) -> str | None:
         """Run a check command; see `ports.Check`."""
         ran = self._commands.run(arguments, timeout_s)
-        if ran.status is None:
+        if ran.status is None or ran.status < 0:
             raise PublishError(f"the check could not be made: {ran.said}")
         return None if ran.status == 0 else ran.output or ran.said
 

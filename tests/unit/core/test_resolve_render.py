@@ -147,7 +147,10 @@ def table(lines: str) -> str:
         ({}, "builtin = 'nginx'", "builtin in r.toml: belongs into a [[template]]"),
         ({}, table("etcd = 'x'"), "template[0].etcd in r.toml: belongs at the top of the file"),
         ({}, table("check_cmd = 1"), "template[0].check_cmd in r.toml: got an integer"),
-        ({}, table("") + table(""), "dest /a: two templates would write it"),
+        ({}, table("") + table(""), "dest /a: another template would be written there too"),
+        ({}, table("") + table("").replace("/a", "/./a"), "dest /./a: another template would"),
+        ({}, "state = '/a'\n" + table(""), "dest /a: the state would be written there too"),
+        ({"template": ("x/t",), "dest": ("./x/t",)}, None, "dest ./x/t: is a template itself"),
         ({}, "[[group]]\nreload = 'x'", "group[0] in r.toml: has no [[group.template]]"),
         (
             {},

@@ -1,14 +1,16 @@
 """A destination is the old file or the new one, whole; what goes wrong is one line."""
 
+import errno
 import os
 import stat
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from secretary.core.errors import PublishError
 from secretary.core.settings import Owner
-from secretary.renderer.files import Destination
+from secretary.renderer.files import Destination, check_regular
 
 
 def write(destination: Destination, content: bytes) -> None:
@@ -79,7 +81,7 @@ def test_what_a_killed_predecessor_left_is_removed_and_nothing_else(tmp_path: Pa
 
 @pytest.mark.parametrize(
     ("name", "message"),
-    [("missing/a.conf", "cannot be written: No such file"), (".", "cannot be read: Is a dir")],
+    [("missing/a.conf", "cannot be written: No such file"), (".", "is not a regular file")],
 )
 def test_what_cannot_be_is_one_line(tmp_path: Path, name: str, message: str) -> None:
     destination = Destination(str(tmp_path / name))
@@ -101,3 +103,58 @@ def test_a_wrapped_fragment_is_included_by_a_main_configuration(tmp_path: Path) 
         assert f"include {fragment};" in main.read_text()
         assert fragment.read_bytes() == b"x"
     assert not main.exists()
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])
+def test_what_is_not_a_file_is_neither_read_nor_replaced(
+    tmp_path: Path, make: Callable[[Path], None]
+) -> None:
+    """As root a rename would put a file in the place of /dev/null."""
+    make(tmp_path / "odd")
+    destination = Destination(str(tmp_path / "odd"))
+    for act in (destination.read, lambda: write(destination, b"new")):
+        with pytest.raises(PublishError, match="is not a regular file"):
+            act()
+    with pytest.raises(ValueError, match="is not a regular file"):
+        check_regular(str(tmp_path / "odd"))
+    assert os.listdir(tmp_path) == ["odd"]
+
+
+def test_what_cannot_be_renamed_is_written_in_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As a single file that is mounted into a container; tests/system has a real mount."""
+
+    def busy(*_: object) -> None:
+        raise OSError(errno.EBUSY, "busy")
+
+    path = tmp_path / "a.conf"
+    path.write_bytes(b"a long old content")
+    inode = path.stat().st_ino
+    monkeypatch.setattr(os, "rename", busy)
+    destination = Destination(str(path))
+    for content in (b"new", b"", b"newer and longer than the old content"):
+        write(destination, content)
+        assert (path.read_bytes(), path.stat().st_ino) == (content, inode)
+    assert caplog.text.count("is written in place") == 1
+    assert os.listdir(tmp_path) == ["a.conf"]
+
+
+def test_a_disk_that_is_full_in_place_leaves_the_old_content(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.conf"
+    path.write_bytes(b"old")
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "rename", lambda *_: full_or_busy())
+
+    def full_or_busy() -> None:
+        raise OSError(errno.EBUSY, "busy")
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    with pytest.raises(PublishError, match="cannot be replaced: No space left"):
+        write(Destination(str(path)), b"new")
+    assert path.read_bytes() == b"old"

@@ -63,9 +63,18 @@ def test_who_left_on_purpose_is_let_go() -> None:
     assert not after.held
 
 
-def test_a_record_that_no_longer_decodes_is_not_a_loss() -> None:
+def test_records_that_no_longer_decode_are_lost_like_others() -> None:
+    """One of many is left out at once; if all go bad, it is the writer that is at fault."""
     broken = Snapshot(2, {}, dict.fromkeys(KEYS, "malformed"))
-    assert not guard().moved(snapshot(1, *SIX), broken, (), 1).held
+    assert sorted(guard().moved(snapshot(1, *SIX), broken, (), 1).held) == KEYS
+    one = Snapshot(2, keyed(SIX[1:]), {KEYS[0]: "malformed"})
+    assert not guard().moved(snapshot(1, *SIX), one, (), 1).held
+
+
+def test_while_some_are_asked_nobody_is_due_to_be() -> None:
+    after = step(guard(hold_s=60), SIX, SIX[4:], 1)
+    assert after.due_s() == 1
+    assert after.due_s(asking=True) == 61
 
 
 def test_an_endpoint_that_is_there_under_another_key_is_not_lost() -> None:

@@ -219,6 +219,37 @@ def test_a_quarantined_service_gets_another_try_when_asked_for(bench: Bench) -> 
     assert not bench.publisher.quarantined
 
 
+def test_nobody_is_told_that_less_is_left_out_before_it_is_through(bench: Bench) -> None:
+    """Whoever stops meanwhile must go on waiting."""
+    bad = instance("db", weight=BAD)
+    bench.publish(instance(), instance("db"))
+    bench.publish(instance(), bad)
+    told: list[list[str]] = []
+
+    def refuses(text: str) -> bool:
+        told.append(list(bench.publisher.quarantined))
+        return f" {BAD}\n" in text
+
+    bench.refuses = refuses
+    bench.publisher.retry_quarantined()
+    bench.publish(instance(weight=7), bad)
+    bench.publish(instance(weight=7), instance("db", weight=8))
+    assert told
+    assert all(names == ["db"] for names in told)
+    assert not bench.publisher.quarantined
+
+
+def test_services_that_a_template_does_not_look_at_are_not_searched(tmp_path: Path) -> None:
+    one = Bench(tmp_path, "{% for i in services.web %}{{ i.weight }}\n{% endfor %}")
+    one.refuses = lambda text: text == f"{BAD}\n"
+    one.publish(instance())
+    others = [instance(f"s{n}", weight=n + 100) for n in range(100)]
+    checks = one.checks
+    one.publish(instance(weight=BAD), *others)
+    assert list(one.publisher.quarantined) == ["web"]
+    assert one.checks < checks + 5
+
+
 def test_a_bad_service_at_the_first_start_does_not_hold_up_the_others(bench: Bench) -> None:
     bench.publish(instance(), instance("db", weight=BAD))
     assert bench.text == "web 10.0.0.1:80 100\n"
