@@ -1,7 +1,6 @@
 """The agent, wired: the only place where its loops, its wings, the store and the runtime meet."""
 
 import logging
-import os
 import re
 import socket
 import sys
@@ -9,7 +8,6 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
-from typing import Final
 
 import msgspec
 
@@ -29,15 +27,13 @@ from secretary.core.settings import (
     RunSettings,
     ServiceSettings,
 )
-from secretary.runtime import logs, status, systemd
-from secretary.runtime.signals import Request, Signals
+from secretary.runtime import logs
+from secretary.runtime.daemon import Daemon
+from secretary.runtime.signals import Signals
 from secretary.store.etcd import Etcd, check_files
 from secretary.store.registry import Registry
 
 _log = logging.getLogger(__name__)
-
-TICK_S: Final = 5.0
-"""How often the status line for systemd is looked at."""
 
 
 def run(settings: RunSettings, reload: Callable[[], RunSettings]) -> int:
@@ -61,35 +57,19 @@ class _Agent:
         self._plans = _plans(settings, self._id)
         self._etcd = Etcd(settings.etcd)
         self._supervisor = Supervisor(Registry(self._etcd))
-        self._pages = AgentPages(self._id, self._supervisor)
-        self._status = self._listen(settings.status)
-        self._systemd = systemd.notifier(os.environ)
-        self._said = ""
+        self._daemon = Daemon(AgentPages(self._id, self._supervisor), settings.status)
 
     def run(self, signals: Signals) -> int:
         self._supervisor.start(self._plans)
-        self._systemd.ready()
-        while Request.STOP not in (requests := signals.wait(self._tick_s())):
-            try:
-                if Request.RELOAD in requests:
-                    self._systemd.reloading()
-                    try:
-                        self._follow()
-                    finally:
-                        self._systemd.ready()
-                self._tell_systemd()
-            except Exception:
-                _log.exception("unforeseen; going on")
+        self._daemon.run(signals, self._follow)
         self._leave()
         return 0
 
     def _leave(self) -> None:
-        self._systemd.stopping()
         drain_s = max(self._settings.drain_timeout_s, LEAST_LEAVE_S)
         self._etcd.limit(time.monotonic() + drain_s)
         self._supervisor.stop(drain_s)
-        if self._status is not None:
-            self._status.stop()
+        self._daemon.close()
         self._etcd.close()
         _log.info("stopped")
 
@@ -99,8 +79,7 @@ class _Agent:
             settings = self._reload()
             plans = _plans(settings, self._id)
             check_files(settings.etcd)
-            if settings.status != self._settings.status:
-                self._listen_instead(settings.status)
+            self._daemon.move(settings.status)
         except SettingsError as error:
             _log.error("not reloaded, the running settings stay: %s", error)
         else:
@@ -110,38 +89,6 @@ class _Agent:
             self._supervisor.follow(plans)
             self._settings = settings
             _log.info("reloaded")
-
-    def _listen(self, at: HostPort | None) -> status.StatusServer | None:
-        if at is None:
-            return None
-        server = status.StatusServer(at, self._pages)
-        server.start()
-        _log.info("status pages at http://%s", server.address)
-        return server
-
-    def _listen_instead(self, at: HostPort | None) -> None:
-        """Move the status server, or leave it where it is and raise SettingsError."""
-        before = self._status
-        if before is not None:
-            before.stop()  # first: the port may be the same, on another address
-        try:
-            self._status = self._listen(at)
-        except SettingsError:
-            if before is not None:
-                before.start()
-            raise
-
-    def _tick_s(self) -> float:
-        watchdog_s = self._systemd.watchdog_interval_s
-        return TICK_S if watchdog_s is None else min(TICK_S, watchdog_s)
-
-    def _tell_systemd(self) -> None:
-        if self._pages.live().ok:
-            self._systemd.watchdog()
-        line = self._pages.line()
-        if line != self._said:
-            self._systemd.status(line)
-            self._said = line
 
 
 def check(settings: RunSettings) -> Iterator[Finding]:

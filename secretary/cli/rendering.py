@@ -14,7 +14,6 @@ from secretary.core.values import printable
 
 if TYPE_CHECKING:
     from secretary.renderer.inquiry import Written
-    from secretary.renderer.publisher import Published
 
 WOULD_CHANGE: Final = 3
 
@@ -56,7 +55,7 @@ def render(around: Surroundings, /, once: bool, dry_run: bool, check: bool, **gi
                 status = 1
                 click.echo(f"secretary: {done}", err=True)
             else:
-                click.echo(f"{name}: {_said(done)}")
+                click.echo(f"{name}: {done}")
         return status
     return app.run(settings, asked.render)
 
@@ -77,14 +76,3 @@ def _show(found: "Iterator[Written]") -> int:
         for line in lines:
             click.echo(printable(line))
     return status
-
-
-def _said(done: "Published") -> str:
-    said = []
-    if done.written:
-        said.append("written")
-    if done.reloaded:
-        said.append("reloaded")
-    if done.runtime_changes:
-        said.append(f"{done.runtime_changes} changes to the running proxy")
-    return ", ".join(said) or "unchanged"

@@ -13,11 +13,11 @@ from typing import Final
 import msgspec
 
 from secretary.core.drains import DRAINS, Drains
-from secretary.core.errors import SecretaryError, SettingsError
+from secretary.core.errors import SecretaryError
 from secretary.core.instance import Instance
 from secretary.core.metric import Family
 from secretary.core.pages import Verdict
-from secretary.core.settings import HostPort, KeyBy, RenderSettings
+from secretary.core.settings import KeyBy, RenderSettings
 from secretary.core.snapshot import Snapshot
 from secretary.renderer.ask import ask
 from secretary.renderer.group import Group
@@ -31,9 +31,9 @@ from secretary.renderer.pages import RendererPages, applied, drains_applied
 from secretary.renderer.proxies import Proxies
 from secretary.renderer.publisher import Publisher
 from secretary.renderer.services import Roster
-from secretary.runtime import logs, systemd
-from secretary.runtime.signals import Request, Signals
-from secretary.runtime.status import StatusServer
+from secretary.runtime import logs
+from secretary.runtime.daemon import Daemon
+from secretary.runtime.signals import Signals
 from secretary.store.board import Board
 from secretary.store.etcd import Etcd
 from secretary.store.follow import Following
@@ -41,7 +41,6 @@ from secretary.store.registry import RENDERERS
 
 _log = logging.getLogger(__name__)
 
-TICK_S: Final = 5.0
 BOARD_TTL_S: Final = 15
 STOP_S: Final = 5.0
 LAST_CALLS_S: Final = 1.5
@@ -65,28 +64,13 @@ class _Renderer:
     def __init__(self, settings: RenderSettings, reload: Callable[[], RenderSettings]) -> None:
         self._reload = reload
         self._engine = _Engine(settings)
-        self._status = self._listen(settings.status)
-        self._systemd = systemd.notifier(os.environ)
-        self._said = ""
+        self._daemon = Daemon(self, settings.status)
 
     def run(self, signals: Signals) -> int:
         self._engine.start()
-        self._systemd.ready()
-        while Request.STOP not in (requests := signals.wait(self._tick_s())):
-            try:
-                if Request.RELOAD in requests:
-                    self._systemd.reloading()
-                    try:
-                        self._follow()
-                    finally:
-                        self._systemd.ready()
-                self._tell_systemd()
-            except Exception:
-                _log.exception("unforeseen; going on")
-        self._systemd.stopping()
+        self._daemon.run(signals, self._follow)
         self._engine.stop()
-        if self._status is not None:
-            self._status.stop()
+        self._daemon.close()
         _log.info("stopped")
         return 0
 
@@ -104,6 +88,9 @@ class _Renderer:
     def metrics(self) -> Sequence[Family]:
         return self._engine.pages.metrics()
 
+    def line(self) -> str:
+        return self._engine.pages.line()
+
     # What the main thread does
 
     def _follow(self) -> None:
@@ -112,8 +99,7 @@ class _Renderer:
         try:
             settings = self._reload()
             fresh = _Engine(settings)
-            if settings.status != before.settings.status:
-                self._listen_instead(settings.status)
+            self._daemon.move(settings.status)
         except SecretaryError as error:
             _log.error("not reloaded, the running settings stay: %s", error)
             return
@@ -122,38 +108,6 @@ class _Renderer:
         self._engine = fresh
         fresh.start(before)
         _log.info("reloaded")
-
-    def _listen(self, at: HostPort | None) -> StatusServer | None:
-        if at is None:
-            return None
-        server = StatusServer(at, self)
-        server.start()
-        _log.info("status pages at http://%s", server.address)
-        return server
-
-    def _listen_instead(self, at: HostPort | None) -> None:
-        """Move the status server, or leave it where it is and raise SettingsError."""
-        before = self._status
-        if before is not None:
-            before.stop()  # first: the port may be the same, on another address
-        try:
-            self._status = self._listen(at)
-        except SettingsError:
-            if before is not None:
-                before.start()
-            raise
-
-    def _tick_s(self) -> float:
-        watchdog_s = self._systemd.watchdog_interval_s
-        return TICK_S if watchdog_s is None else min(TICK_S, watchdog_s)
-
-    def _tell_systemd(self) -> None:
-        if self.live().ok:
-            self._systemd.watchdog()
-        line = self._engine.pages.line()
-        if line != self._said:
-            self._systemd.status(line)
-            self._said = line
 
 
 class _Engine:

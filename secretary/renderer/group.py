@@ -144,22 +144,11 @@ class Group:
         self.runtime_changes += done.runtime_changes
         if since_s < math.inf:
             self.seconds.observe(now_s - since_s)
-        if done.written or done.reloaded or done.runtime_changes:
-            _log.info("%s: %s", self.name, _said(done, view))
+        if done.is_something:
+            _log.info("%s: %s at revision %d", self.name, done, view.revision)
         with self._changed:
             self._pace = self._pace.published(now_s, reloaded=done.reloaded)
             if done.leaving:
                 self._look_s = min(self._look_s, now_s + LEAVING_S)
         self.applied, self.applied_at = view, datetime.now(UTC)
         self._on_applied()
-
-
-def _said(done: Published, view: View) -> str:
-    parts = []
-    if done.written:
-        parts.append("written")
-    if done.reloaded:
-        parts.append("reloaded")
-    if done.runtime_changes:
-        parts.append(f"{done.runtime_changes} changes to the running proxy")
-    return f"{', '.join(parts)} at revision {view.revision}"

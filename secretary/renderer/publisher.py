@@ -51,6 +51,18 @@ class Published:
     runtime_changes: int = 0
     leaving: int = 0
 
+    @property
+    def is_something(self) -> bool:
+        return self.written or self.reloaded or self.runtime_changes > 0
+
+    def __str__(self) -> str:
+        said = ["written"] if self.written else []
+        if self.reloaded:
+            said.append("reloaded")
+        if self.runtime_changes:
+            said.append(f"{self.runtime_changes} servers changed while it runs")
+        return ", ".join(said) or "unchanged"
+
 
 @dataclass(slots=True)
 class _Staged:
