@@ -56,7 +56,7 @@ def names(backends: Sequence[Backend]) -> list[str]:
 def test_a_graceful_restart_of_all_fails_no_request(
     proxy: Front, backends: Sequence[Backend], renderer: Renderer
 ) -> None:
-    """Half of the load are GETs on connections that are used again, half POSTs, never sent twice."""
+    """Half of the load are GETs on lasting connections, half POSTs, which are never sent twice."""
     with (
         Traffic(proxy.port, rate=RATE / 2) as visits,
         Traffic(proxy.port, rate=RATE / 2, method="POST", keep_alive=False) as orders,
