@@ -117,6 +117,7 @@ class _Engine:
         self.settings = settings
         self.id = id_of(settings)
         self._memory = memory_of(settings)
+        self._seen = 0
         self._etcds = [Etcd(settings.etcd) for _ in range(3)]
         for_records, for_drains, for_board = self._etcds
         self._proxies = Proxies()
@@ -144,7 +145,7 @@ class _Engine:
             ),
             ask=ask,
             resync_s=settings.resync_s,
-            on_view=self._tell_first,
+            on_view=self._viewed,
             save=self._save,
         )
         self._herald = Herald(Board(for_board, f"{RENDERERS}{self.id}", BOARD_TTL_S), self._report)
@@ -215,10 +216,13 @@ class _Engine:
     def _tell(self) -> None:
         self._herald.tell()
 
-    def _tell_first(self) -> None:
-        """Say that we are there before anything is applied: we must be waited for already."""
-        if all(group.applied is None for group in self._groups):
-            self._herald.tell()
+    def _viewed(self) -> None:
+        """Say that we are there before anything is applied, and again when etcd was made anew."""
+        before, self._seen = self._seen, self._loop.snapshot.revision
+        if self._seen < before:
+            self._herald.look()  # our word went with the old one
+        elif all(group.applied is None for group in self._groups):
+            self._herald.tell()  # we must be waited for already
 
     def _report(self) -> bytes | None:
         """Return what others may know; None before there is anything."""

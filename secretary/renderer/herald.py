@@ -44,6 +44,7 @@ class Herald:
         self._board = board
         self._report = report
         self._keep = False
+        self._looking = False
         self._wake = threading.Event()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="herald", daemon=True)
@@ -53,6 +54,11 @@ class Herald:
 
     def tell(self) -> None:
         """Say what there is to say, soon."""
+        self._wake.set()
+
+    def look(self) -> None:
+        """See now whether the word still stands, rather than when the lease is to be renewed."""
+        self._looking = True
         self._wake.set()
 
     @property
@@ -77,7 +83,8 @@ class Herald:
             woken = self._wake.wait(self._board.ttl_s / 3)
             self._wake.clear()
             try:
-                if not woken and said is not None and not self._persist(self._board.renew):
+                look, self._looking = self._looking or not woken, False
+                if look and said is not None and not self._persist(self._board.renew):
                     said = None  # lost with its lease: what is true now is to be said anew
                 report = self._report()
                 if report is not None and report != said:

@@ -214,6 +214,8 @@ def _alike(one: Service, other: Service) -> bool:
 
 
 def _raw(value: object) -> str:
+    if isinstance(value, jinja2.Undefined):
+        return str(value)  # which raises, and says what is not there
     if isinstance(value, Text):
         return value.raw
     if isinstance(value, str | int | float):

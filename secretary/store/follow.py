@@ -27,6 +27,8 @@ _log = logging.getLogger(__name__)
 
 _BROKEN: Final = (StoreUnavailable, LoginExpired)
 JITTER: Final = 0.1
+CATCH_UP_S: Final = 0.5
+"""What a watch that goes on after a break gets to tell what it has missed."""
 MOST_OF_A_KEY: Final = 300
 """What a log shows of a key that somebody else has made."""
 
@@ -88,12 +90,13 @@ class Following(Generic[S]):
                     if not (is_sound and after.holds_as(self._state)):
                         yield self._moved(after)
                     is_known = is_sound = True
-                until_s = 0.0 if is_resumed else self._next_resync_s()
+                until_s = self._next_resync_s()
+                if is_resumed:
+                    # What was missed comes first. Then all is listed: an etcd that was made anew
+                    # meanwhile, and written beyond what we have seen, looks the same.
+                    until_s = time.monotonic() + CATCH_UP_S
                 with self._patiently(partial(self._open, self._next)) as watch:
                     if is_resumed:
-                        # What it missed comes first. Then all is listed: an etcd that was made
-                        # anew meanwhile, and written beyond what we have seen, looks the same.
-                        is_resumed = False
                         watch.ask()
                     for batch in watch:
                         if batch is not None:
@@ -101,8 +104,11 @@ class Following(Generic[S]):
                             self._next = batch.revision + 1
                             yield self._moved(self._state.apply(batch.revision, changes))
                         if time.monotonic() >= until_s:
-                            is_known = False
+                            is_known = is_resumed = False
                             break
+                        if is_resumed and batch is None:
+                            self._stop.wait(CATCH_UP_S / 5)
+                            watch.ask()
             except Compacted:
                 is_known = is_sound = is_resumed = False
             except _BROKEN as error:

@@ -67,6 +67,7 @@ def test_nginx_reloads_ten_times_at_most(etcd: DevEtcd, prefix: str, tmp_path: P
         there, revision = storm(records)
         renderer.settles(revision)
         assert proxy.servers == there
+        print(f"{renderer.reloads - before} reloads")  # noqa: T201 - the measured value
         assert 0 < renderer.reloads - before <= MOST_RELOADS
         assert hangups(proxy.bed) - heard == renderer.reloads - before
         assert renderer.complaints == []

@@ -68,6 +68,7 @@ def test_a_graceful_restart_of_all_fails_no_request(
             backend.start()
             visits.reaches(backend.name)
             orders.reaches(backend.name)
+    print(visits.told(), orders.told(), sep="\n")  # noqa: T201 - the measured values
     assert not orders.failures, orders.told()
     assert not visits.failures, visits.told()
     # An idle connection that is closed at a reload is no loss to its client; seldom it is.
@@ -86,6 +87,7 @@ def test_a_killed_app_fails_no_more_than_it_had_in_flight(
         wait_for(lambda: victim.addr not in proxy.servers, timeout_s=SLACK_S)
         gone_s = time.monotonic() + TAKEN_UP_S
         wait_for(lambda: traffic.answers(gone_s).total() > RATE)
+    print(f"{in_flight} in flight; {traffic.told()}")  # noqa: T201 - the measured values
     assert len(traffic.failures) <= in_flight, traffic.told()
     assert traffic.resent <= renderer.reloads
     assert not traffic.answers(gone_s)[victim.name]
@@ -108,4 +110,5 @@ def test_a_hung_app_fails_no_more_than_was_sent_to_it(
         lambda: in_flight + victim.received - received >= len(traffic.failures),
         what=f"the app had been sent as many as failed: {traffic.told()}",
     )
+    print(traffic.told())  # noqa: T201 - the measured values
     assert all(failure.began_s < gone_s for failure in traffic.failures), traffic.told()

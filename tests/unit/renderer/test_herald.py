@@ -128,3 +128,14 @@ def test_a_word_that_was_lost_is_said_anew_as_it_is_by_then(
     word.said = b"0"
     board.lost = True
     wait_for(lambda: board.posted == [b"1", b"0"])
+
+
+def test_whether_the_word_still_stands_can_be_looked_at_now(
+    herald: Herald, board: Board, word: Word, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Board, "ttl_s", 3600)
+    word.said = b"1"
+    herald.tell()
+    wait_for(lambda: board.posted == [b"1"])
+    board.lost = True
+    wait_for(lambda: (herald.look(), board.posted == [b"1", b"1"])[1])  # type: ignore[func-returns-value]

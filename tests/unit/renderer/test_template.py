@@ -55,6 +55,7 @@ def test_a_service_may_be_called_like_a_method() -> None:
         ("a\n{% for %}", "template t.j2, line 2: "),
         ("{% include 'other.j2' %}", "other.j2"),
         ("{{ fail('give --var x=y') }}", "template t.j2, line 1: give --var x=y"),
+        ("{% for i in services.web %}{{ i.meta.x | quote }}{% endfor %}", "no attribute 'x'"),
         ("{% for i in services.web %}{{ i.meta.zone }}{% endfor %}", "needs a filter"),
         ("{% for i in services.web %}{{ i.meta.zone ~ 'x' }}{% endfor %}", "needs a filter"),
         ("{% for i in services.web %}{{ i.meta.zone | upper }}{% endfor %}", "needs a filter"),
