@@ -148,7 +148,10 @@ OPTIONS: Final[tuple[Option, ...]] = (
         verbs=_LONG_RUNNING,
     ),
     _template("builtin", values.choice(Builtin), "The template to use, of those that come along."),
-    _template("template", values.PATH, "The template to use, a file of one's own (Jinja2)."),
+    _template(
+        "template", values.PATH,
+        "The template to use, a file of one's own (Jinja2); with --builtin, in place of its.",
+    ),
     _template("dest", values.PATH, "The file to keep right."),
     _template(
         "mode", render_values.MODE, "Permissions of the file; without it, those it has, or 0644."

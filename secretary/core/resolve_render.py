@@ -112,10 +112,6 @@ def _group(shell: Sequence[Layer], parsed: ParsedGroup) -> GroupSettings:
 
 def _template(read: Reading, parsed: ParsedGroup) -> TemplateSettings:
     builtin, template = read["builtin"], read["template"]
-    if builtin is not None and template is not None:
-        raise SettingsError(
-            f"{read.at('template')}: goes not with {read.at('builtin')}: leave one of them out"
-        )
     if builtin is None and template is None:
         raise SettingsError(_missing("builtin", parsed, "nginx or haproxy, or a template"))
     if not read.is_given("dest"):

@@ -169,7 +169,8 @@ class Owner(msgspec.Struct, frozen=True):
 class TemplateSettings(msgspec.Struct, frozen=True, kw_only=True):
     """One template and the file that is made of it.
 
-    Exactly one of `builtin` (nginx, haproxy) and `template` (the path of a source) is set.
+    `template` is the path of a source; without it, the source is that of `builtin`. With both, the
+    source is understood as the built-in one would be: its vars, its quoting, its check.
     `check_cmd` are the words of a command in which `{staged}` stands for the file to be checked.
     """
 

@@ -59,11 +59,14 @@ def output(settings: TemplateSettings, environ: Mapping[str, str]) -> Output:
     facts = Facts(settings.vars, environ, site)
     only = frozenset(settings.services)
     load: Load
-    if settings.builtin is not None:
-        name, load, syntax = SOURCES[settings.builtin], _builtin, settings.builtin.value
-    else:
-        path = Path(settings.template or "")
+    if settings.template is not None:
+        path = Path(settings.template)
         name, load = path.name, _beside(path)
+    else:
+        name, load = SOURCES[settings.builtin or Builtin.NGINX], _builtin
+    if settings.builtin is not None:
+        syntax = settings.builtin.value
+    else:
         syntax = "haproxy" if settings.dest.endswith(".cfg") else "nginx"
     try:
         check_regular(settings.dest)

@@ -16,6 +16,9 @@ from secretary.core.settings import Builtin
 
 _TIME: Final = re.compile(r"[0-9]{1,9}(ms|s|m|h)")
 _ADDRESS: Final = re.compile(r"(\*|[0-9.]+|\[[0-9A-Fa-f:.]+\])?:([0-9]{1,5})")
+_BEFORE_ADDRESS: Final = re.compile(
+    r",(?=\s*(?:(?:\*|[0-9.]+|\[[^],]*\])?:)?[0-9]+(?:[\s,]|$))|,(?=\s*(?:,|$))"
+)
 _LOOPBACK: Final = re.compile(r"127\.[0-9]+\.[0-9]+\.[0-9]+|\[::1\]")
 _HOST: Final = re.compile(r"(\*\.)?[a-z0-9_-]+(\.[a-z0-9_-]+)*")
 _BOTH_FAMILIES: Final = ("0.0.0.0", "[::]")  # noqa: S104 - a proxy listens to all by default
@@ -107,9 +110,10 @@ class Site:
 
         What the operator says goes before: no record takes a host that was given to another.
         """
+        services = set(services)
         spoken_of = {*self.hosts, *self.checks, *([self.default] if self.default else ())}
         named: dict[str, str] = {}
-        for name in sorted({*services, *spoken_of}):
+        for name in sorted(services | spoken_of):
             named[name.lower()] = name  # of names that differ in capitals only, the small one
         names = tuple(sorted(named.values()))
         whole: dict[str, str] = {}
@@ -124,7 +128,7 @@ class Site:
         own = {name.lower(): name for name in names if ".." not in name}
         return Routes(
             names=names,
-            left_out=tuple(sorted({*services} - {*names})),
+            left_out=tuple(sorted(services - {*names})),
             whole=own | whole,
             ending=dict(sorted(ending.items(), key=lambda e: e[0][::-1], reverse=True)),
             beginning=dict(sorted(own.items(), reverse=True)),
@@ -154,7 +158,8 @@ def _check_service(var: str, name: str) -> None:
 
 def _listen(text: str) -> dict[str, str]:
     listen: dict[str, str] = {}
-    for item in (part.strip() for part in text.split(",")):
+    # A comma may stand in the further words, as in `alpn h2,http/1.1`.
+    for item in (part.strip() for part in _BEFORE_ADDRESS.split(text)):
         address, _, words = item.partition(" ")
         # A port alone is meant as well.
         match = _ADDRESS.fullmatch(address if ":" in address else f":{address}")

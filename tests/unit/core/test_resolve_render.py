@@ -132,7 +132,6 @@ def table(lines: str) -> str:
     [
         ({}, None, "--builtin is missing: nginx or haproxy, or a template; give it, or"),
         ({"builtin": ("nginx",)}, None, "--dest is missing: the file to keep right; give it"),
-        ({**ONE, "template": ("t",)}, None, "--template: goes not with --builtin"),
         ({"builtin": ("apache",)}, None, "--builtin: got 'apache', allowed: nginx or haproxy"),
         ({**ONE, "reload": ("signal:HUP",)}, None, "(signal: wants NAME@PIDFILE)"),
         ({**ONE, "reload": ("signal:HIP@/run/p",)}, None, "(the signal is none of HUP, USR1,"),

@@ -23,6 +23,10 @@ def routes(given: dict[str, str], *services: str) -> Routes:
         ("*:80", {"0.0.0.0:80": "", "[::]:80": ""}),
         ("10.0.0.1:80, [::1]:81", {"10.0.0.1:80": "", "[::1]:81": ""}),
         ("127.0.0.1:443 ssl crt /a", {"127.0.0.1:443": "ssl crt /a"}),
+        (
+            "10.0.0.1:443 ssl alpn h2,http/1.1, 10.0.0.1:80",
+            {"10.0.0.1:443": "ssl alpn h2,http/1.1", "10.0.0.1:80": ""},
+        ),
     ],
 )
 def test_where_to_listen(text: str, addresses: dict[str, str]) -> None:
@@ -34,6 +38,7 @@ def test_where_to_listen(text: str, addresses: dict[str, str]) -> None:
     [
         ({"listen": "web"}, "var listen: 'web' is not an address"),
         ({"listen": ":0"}, "var listen: ':0' is not an address"),
+        ({"listen": ":80,"}, "var listen: '' is not an address"),
         ({"listen": "::1:80"}, "var listen: '::1:80' is not an address"),
         ({"liste": ":80"}, "var liste: not known; known are listen, default, stats,"),
         ({"stats": ":8404"}, "var stats: ':8404' is not an address that only this host reaches"),
