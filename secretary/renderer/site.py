@@ -31,7 +31,7 @@ _DEFAULTS: Final[Mapping[Builtin, Mapping[str, str]]] = {
     Builtin.HAPROXY: {
         "listen": ":80", "default": "", "stats": "",
         "connect-timeout": "1s", "read-timeout": "60s",
-        "balance": "roundrobin", "check-interval": "2s", "runtime": "", "user": "",
+        "balance": "leastconn", "check-interval": "2s", "runtime": "", "user": "",
     },
 }  # fmt: skip
 _FAMILIES: Final[Mapping[Builtin, tuple[str, ...]]] = {

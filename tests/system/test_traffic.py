@@ -6,6 +6,7 @@ proxy loses is a failure here, for the client does not send it twice.
 
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -35,17 +36,25 @@ def backends(etcd: DevEtcd, prefix: str, tmp_path: Path) -> Iterator[list[Backen
         yield backends
 
 
-@pytest.fixture
-def renderer(
-    etcd: DevEtcd, prefix: str, proxy: Front, backends: Sequence[Backend]
+@contextmanager
+def rendering(
+    etcd: DevEtcd, prefix: str, proxy: Front, backends: Sequence[Backend], *more: str
 ) -> Iterator[Renderer]:
-    """Running, with all three apps in rotation."""
-    with Renderer.of(etcd.urls, prefix, *proxy.arguments) as renderer:
+    """A renderer, with all three apps in rotation."""
+    with Renderer.of(etcd.urls, prefix, *proxy.arguments, *more) as renderer:
         wait_for(
             lambda: proxy.servers.keys() == {backend.addr for backend in backends},
             what="the configuration held all three",
         )
         renderer.settles()
+        yield renderer
+
+
+@pytest.fixture
+def renderer(
+    etcd: DevEtcd, prefix: str, proxy: Front, backends: Sequence[Backend]
+) -> Iterator[Renderer]:
+    with rendering(etcd, prefix, proxy, backends) as renderer:
         yield renderer
 
 
@@ -112,3 +121,22 @@ def test_a_hung_app_fails_no_more_than_was_sent_to_it(
     )
     print(traffic.told())  # noqa: T201 - the measured values
     assert all(failure.began_s < gone_s for failure in traffic.failures), traffic.told()
+
+
+def test_who_does_not_wait_long_for_a_hung_app_fails_no_request(
+    etcd: DevEtcd, prefix: str, proxy: Front, backends: Sequence[Backend]
+) -> None:
+    """What may be done twice is sent to another server once the patience with the first is over."""
+    victim = backends[1]
+    with (
+        rendering(etcd, prefix, proxy, backends, "--var", "read-timeout=1s"),
+        Traffic(proxy.port) as traffic,
+    ):
+        traffic.reaches(*names(backends))
+        victim.freeze()
+        wait_for(lambda: victim.addr not in proxy.servers, timeout_s=SLACK_S)
+        gone_s = time.monotonic() + TAKEN_UP_S
+        wait_for(lambda: traffic.answers(gone_s).total() > RATE)
+    victim.thaw()
+    print(traffic.told())  # noqa: T201 - the measured values
+    assert not traffic.failures, traffic.told()

@@ -6,6 +6,7 @@ be seen, it waits for a fixed time, and says so. It does not wait for requests t
 """
 
 import logging
+import signal
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -15,11 +16,11 @@ from typing import Final, Self
 from secretary.core.errors import ReloadFailed
 from secretary.renderer.ports import Reload
 from secretary.renderer.proxies import processes
+from secretary.renderer.proxies.processes import Answer
 
 _log = logging.getLogger(__name__)
 
 TIMEOUT_S: Final = 10.0
-LOOK_S: Final = 0.01
 _ASK_S: Final = 0.25
 """How often to ask for the main process anew: the reload may have replaced it."""
 _WORKER: Final = ": worker process"
@@ -80,6 +81,8 @@ class HandedOver:
         main, unseen = self._ask()
         before: dict[int, _Worker] = {}
         if main is not None:
+            # Another's reload may be under way: its workers are not to be taken for ours.
+            processes.ready(main, signal.SIGUSR2, but={Answer.HELD})
             try:
                 before = _workers(main)
                 unseen = "" if before else f"process {main} has no workers"
@@ -88,8 +91,10 @@ class HandedOver:
         self._reload()
         if main is None or not before:
             self._settle(unseen)
-        else:
-            self._watch(main, before)
+            return
+        self._watch(main, before)
+        if not any(worker.is_titled or worker.sockets for worker in before.values()):
+            self._settle("they listen on no TCP port")
 
     def _ask(self) -> tuple[int | None, str]:
         """Return the main process; else why it is not known.
@@ -99,7 +104,7 @@ class HandedOver:
         try:
             return self._main_pid(), "its main process is not known"
         except ReloadFailed as error:
-            return None, str(error)
+            return None, str(error).removeprefix("reload failed: ")
 
     def _settle(self, why: str) -> None:
         if why != self._said:
@@ -128,7 +133,7 @@ class HandedOver:
                 asked_s, main = looked_s, self._ask()[0] or main
             # A look at all processes costs something: never more than a fifth of a core.
             took_s = time.monotonic() - looked_s
-            self._pause(max(LOOK_S, 4 * took_s, (looked_s - began_s) / 20))
+            self._pause(max(processes.LOOK_S, 4 * took_s, (looked_s - began_s) / 20))
 
     def _is_renewed(self, main: int, before: Mapping[int, _Worker]) -> bool:
         """Whether there is a worker that was not there before."""

@@ -7,9 +7,15 @@ looked into raises PermissionError: what cannot be seen is never taken for not b
 import contextlib
 import enum
 import os
+import threading
+import time
+from collections.abc import Collection
 from pathlib import Path
 from typing import Final
 
+READY_S: Final = 2.0
+"""How long a process may take to be ready for a signal."""
+LOOK_S: Final = 0.01
 _LISTENING: Final = "0A"
 _PROC: Final = Path("/proc")
 
@@ -27,7 +33,16 @@ class Answer(enum.Enum):
 
 def is_running(pid: int) -> bool:
     """Whether there is such a process, and it has not ended."""
-    return _state(_PROC / str(pid))[0] not in "ZX"
+    state = _state(_PROC / str(pid))[0]
+    if state != "X":
+        return state != "Z"
+    try:
+        os.kill(pid, 0)  # it may only be hidden from us (hidepid)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def children(pid: int) -> frozenset[int]:
@@ -65,8 +80,11 @@ def listeners(pid: int) -> frozenset[tuple[str, str]]:
 
 
 def holds(descriptor: str, socket: str) -> bool:
-    """Whether a descriptor still leads to this socket. Raises PermissionError."""
-    return _target(Path(descriptor)) == socket
+    """Whether a descriptor still leads to this socket, for all that can be seen."""
+    try:
+        return _target(Path(descriptor)) == socket
+    except PermissionError:
+        return True
 
 
 def answer_to(pid: int, number: int) -> Answer | None:
@@ -84,6 +102,21 @@ def answer_to(pid: int, number: int) -> Answer | None:
     if ignored:
         return Answer.IGNORED
     return Answer.HANDLED if caught else Answer.ENDED
+
+
+def ready(pid: int, number: int, but: Collection[Answer]) -> Answer | None:
+    """Return what the signal would do, as soon as that is none of `but`, or after READY_S.
+
+    HAProxy's master takes up a configuration as a new program under its old number. Until it is
+    through, it holds all signals, and then it forgets them.
+    """
+    until_s = time.monotonic() + READY_S
+    pause = threading.Event()
+    while (answer := answer_to(pid, number)) in but and is_running(pid):
+        if time.monotonic() >= until_s:
+            break
+        pause.wait(LOOK_S)
+    return answer
 
 
 def _state(process: Path) -> tuple[str, str]:
