@@ -5,6 +5,7 @@ kept, and to know whether the proxy works by what is written. Without it all wor
 less memory; so a file that cannot be read or written is said once and changes nothing else.
 """
 
+import contextlib
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -146,6 +147,9 @@ class Memory:
             return None
 
     def _write(self, file: Destination, content: object) -> bool:
+        if file.path.parent == DIRECTORY:  # ours, and perhaps not made yet
+            with contextlib.suppress(OSError):
+                DIRECTORY.mkdir(mode=0o755)
         try:
             with file.staged(msgspec.json.encode(content)) as staged:
                 file.swap(staged)

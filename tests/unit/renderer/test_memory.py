@@ -7,10 +7,15 @@ from pathlib import Path
 import pytest
 
 from secretary.core.drains import Drains
-from secretary.renderer.memory import Memory, Remembered
+from secretary.core.settings import GroupSettings, RenderSettings, TemplateSettings
+from secretary.renderer import memory as memory_module
+from secretary.renderer.memory import Memory, Remembered, memory_of
 from tests.unit.renderer.records import instance, keyed, snapshot
 
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
+SETTINGS = RenderSettings(
+    groups=(GroupSettings(templates=(TemplateSettings(dest="/nowhere/a", template="/t"),)),)
+)
 GOOD = keyed([instance("bad", weight=1)])
 HELD = keyed([instance("db", "::2")])
 KNOWN = Remembered(
@@ -130,3 +135,13 @@ def test_off_is_off() -> None:
     memory = Memory(None, "/services")
     memory.save(KNOWN, NOW, last=True)
     assert memory.recall(NOW) is None
+
+
+def test_its_own_directory_is_made_when_it_is_not_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(memory_module, "DIRECTORY", tmp_path / "secretary")
+    memory_of(SETTINGS).save(KNOWN, NOW)
+    assert memory_of(SETTINGS).recall(NOW) is not None
+    Memory(str(tmp_path / "other" / "state.json"), "/services").save(KNOWN, NOW)
+    assert not (tmp_path / "other").exists()
