@@ -9,7 +9,7 @@ import logging
 import signal
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, Self
 
@@ -23,6 +23,7 @@ _log = logging.getLogger(__name__)
 TIMEOUT_S: Final = 10.0
 _ASK_S: Final = 0.25
 """How often to ask for the main process anew: the reload may have replaced it."""
+_MASTER: Final = ": master process"
 _WORKER: Final = ": worker process"
 _STOPPING: Final = "is shutting down"
 
@@ -48,8 +49,43 @@ class _Worker:
     def accepts(self) -> bool:
         if self.is_titled:
             title = processes.title(self.pid)
-            return _WORKER in title and _STOPPING not in title
+            return bool(title) and _STOPPING not in title
         return any(processes.holds(*socket) for socket in self.sockets)
+
+
+@dataclass(frozen=True, slots=True)
+class _Staff:
+    """The workers of a main process before a reload, and all of its children then."""
+
+    children: frozenset[int]
+    workers: Sequence[_Worker]
+
+    @classmethod
+    def of(cls, main: int) -> Self:
+        """Raises PermissionError."""
+        pids = processes.children(main)
+        titled = {pid for pid in pids if _is_titled(pid, main)}
+        # nginx has other children too, which serve nobody: they look after its caches.
+        workers = [_Worker.of(pid, is_titled=bool(titled)) for pid in sorted(titled or pids)]
+        return cls(pids, workers)
+
+    @property
+    def is_tellable(self) -> bool:
+        """Whether it can be told when they stop."""
+        return any(worker.is_titled or worker.sockets for worker in self.workers)
+
+    def is_renewed(self, main: int) -> bool:
+        """Whether there is a worker now that was not there before."""
+        fresh = processes.children(main) - self.children
+        if any(worker.is_titled for worker in self.workers):
+            return any(_WORKER in processes.title(pid) for pid in fresh)
+        return bool(fresh)
+
+
+def _is_titled(pid: int, main: int) -> bool:
+    """Whether it is a worker of nginx, perhaps a new one, which still has its master's title."""
+    title, masters = processes.title(pid), processes.title(main)
+    return _WORKER in title or (_MASTER in masters and title == masters)
 
 
 class HandedOver:
@@ -79,21 +115,21 @@ class HandedOver:
 
     def __call__(self) -> None:
         main, unseen = self._ask()
-        before: dict[int, _Worker] = {}
+        before = None
         if main is not None:
             # Another's reload may be under way: its workers are not to be taken for ours.
             processes.ready(main, signal.SIGUSR2, but={Answer.HELD})
             try:
-                before = _workers(main)
-                unseen = "" if before else f"process {main} has no workers"
+                before = _Staff.of(main)
+                unseen = f"process {main} has no workers"
             except PermissionError:
                 unseen = f"we may not look into the workers of process {main}"
         self._reload()
-        if main is None or not before:
+        if main is None or before is None or not before.workers:
             self._settle(unseen)
             return
         self._watch(main, before)
-        if not any(worker.is_titled or worker.sockets for worker in before.values()):
+        if not before.is_tellable:
             self._settle("they listen on no TCP port")
 
     def _ask(self) -> tuple[int | None, str]:
@@ -116,17 +152,22 @@ class HandedOver:
         self._said = why
         self._pause(self._settle_s)
 
-    def _watch(self, main: int, before: Mapping[int, _Worker]) -> None:
+    def _watch(self, main: int, before: _Staff) -> None:
         began_s = asked_s = time.monotonic()
         while True:
             looked_s = time.monotonic()
-            if self._is_renewed(main, before):
-                accepting = [worker.pid for worker in before.values() if worker.accepts]
+            if before.is_renewed(main):
+                accepting = [worker.pid for worker in before.workers if worker.accepts]
                 if not set(accepting) - self._given_up:
                     return
                 if looked_s - began_s >= self._timeout_s:
-                    self._give_up(accepting)
-                    return
+                    # Not again: another reload does not end them, and is soon tried.
+                    self._given_up = frozenset(accepting)
+                    raise ReloadFailed(
+                        f"{len(accepting)} of the proxy's former workers, such as process"
+                        f" {accepting[0]}, may still accept connections after"
+                        f" {self._timeout_s:g} s; next time they are not waited for"
+                    )
             elif looked_s - began_s >= self._timeout_s:
                 raise ReloadFailed(self._refusal(main))
             elif looked_s - asked_s >= _ASK_S:
@@ -134,13 +175,6 @@ class HandedOver:
             # A look at all processes costs something: never more than a fifth of a core.
             took_s = time.monotonic() - looked_s
             self._pause(max(processes.LOOK_S, 4 * took_s, (looked_s - began_s) / 20))
-
-    def _is_renewed(self, main: int, before: Mapping[int, _Worker]) -> bool:
-        """Whether there is a worker that was not there before."""
-        fresh = processes.children(main) - before.keys()
-        if any(worker.is_titled for worker in before.values()):
-            return any(_WORKER in processes.title(pid) for pid in fresh)
-        return bool(fresh)
 
     def _refusal(self, main: int) -> str:
         if not processes.is_running(main):
@@ -150,25 +184,6 @@ class HandedOver:
             " new workers; see its log"
         )
 
-    def _give_up(self, accepting: list[int]) -> None:
-        """Let it count: another reload would not end them either, and only add workers."""
-        _log.warning(
-            "the proxy has new workers, and yet %s of the old ones, such as process %d, may accept"
-            " connections after %g s; they are not waited for any longer",
-            len(accepting),
-            accepting[0],
-            self._timeout_s,
-        )
-        self._given_up = frozenset(accepting)
-
     def _pause(self, pause_s: float) -> None:
         if self._stop.wait(pause_s):
             raise ReloadFailed("it is not known whether the proxy took it up: we are stopping")
-
-
-def _workers(main: int) -> dict[int, _Worker]:
-    """Return the workers of a main process. Raises PermissionError."""
-    pids = processes.children(main)
-    # nginx has other children too, which serve nobody: they look after its caches.
-    titled = {pid for pid in pids if _WORKER in processes.title(pid)}
-    return {pid: _Worker.of(pid, is_titled=bool(titled)) for pid in titled or pids}
