@@ -1,39 +1,49 @@
 """The agent, wired: the only place where its loops, its wings, the store and the runtime meet."""
 
 import logging
-import re
-import socket
+import os
 import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from functools import partial
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from secretary.agent import probes
 from secretary.agent.check import Finding, examine
+from secretary.agent.contained import Contained
 from secretary.agent.discovery import address
 from secretary.agent.pages import AgentPages
-from secretary.agent.probes import build
+from secretary.agent.planner import Planner
+from secretary.agent.ports import Chosen, Probe
 from secretary.agent.service import Plan
 from secretary.agent.supervisor import LEAST_LEAVE_S, Supervisor
-from secretary.core import record
-from secretary.core.errors import RecordError, SecretaryError, SettingsError
-from secretary.core.instance import HOST_PATTERN, Instance
-from secretary.core.settings import (
-    EtcdSettings,
-    HostPort,
-    ProbeSettings,
-    RunSettings,
-    ServiceSettings,
+from secretary.core.container import Container, Health
+from secretary.core.errors import (
+    DockerAway,
+    DockerError,
+    DockerRefused,
+    SecretaryError,
+    SettingsError,
 )
+from secretary.core.settings import ProbeSettings, RunSettings
+from secretary.core.target import DOCKER
 from secretary.runtime import logs
 from secretary.runtime.daemon import Daemon
 from secretary.runtime.signals import Signals
 from secretary.store.etcd import Etcd, check_files
 from secretary.store.registry import Registry
 
+if TYPE_CHECKING:
+    from secretary.agent.discovery.roster import Roster
+
 _log = logging.getLogger(__name__)
+
+DOCKER_JOIN_S: Final = 0.5
+_NOBODY: Final[frozenset[str]] = frozenset()
+_SELF: Final = "self"
 
 
 def run(settings: RunSettings, reload: Callable[[], RunSettings]) -> int:
@@ -51,16 +61,23 @@ class _Agent:
     """One run of the agent, in the main thread."""
 
     def __init__(self, settings: RunSettings, reload: Callable[[], RunSettings]) -> None:
-        self._settings = settings
+        self._settings = settings = _with_own_container(settings)
         self._reload = reload
         self._id = uuid.uuid4().hex
-        self._plans = _plans(settings, self._id)
+        self._roster: Roster | None = None
+        planner = self._planner(settings)
+        fixed = planner.fixed()
         self._etcd = Etcd(settings.etcd)
         self._supervisor = Supervisor(Registry(self._etcd))
-        self._daemon = Daemon(AgentPages(self._id, self._supervisor), settings.status)
+        self._contained = Contained(self._supervisor, planner, fixed)
+        self._watch(self._new_roster(settings))
+        pages = AgentPages(self._id, self._supervisor, self._contained)
+        self._daemon = Daemon(pages, settings.status)
 
     def run(self, signals: Signals) -> int:
-        self._supervisor.start(self._plans)
+        self._contained.start()
+        if self._roster is not None:
+            self._roster.start()
         self._daemon.run(signals, self._follow)
         self._leave()
         return 0
@@ -68,6 +85,7 @@ class _Agent:
     def _leave(self) -> None:
         drain_s = max(self._settings.drain_timeout_s, LEAST_LEAVE_S)
         self._etcd.limit(time.monotonic() + drain_s)
+        self._watch(None)
         self._supervisor.stop(drain_s)
         self._daemon.close()
         self._etcd.close()
@@ -76,92 +94,157 @@ class _Agent:
     def _follow(self) -> None:
         """Take up the settings as they are now: all of them, or none."""
         try:
-            settings = self._reload()
-            plans = _plans(settings, self._id)
+            settings = _with_own_container(self._reload())
+            planner = self._planner(settings)
+            fixed = planner.fixed()
             check_files(settings.etcd)
-            self._daemon.move(settings.status)
+            roster = self._new_roster(settings)
+            try:
+                self._daemon.move(settings.status)
+            except SettingsError:
+                if roster is not None:
+                    roster.stop(DOCKER_JOIN_S)
+                raise
         except SettingsError as error:
             _log.error("not reloaded, the running settings stay: %s", error)
         else:
             logs.configure(settings.log, sys.stderr)
             if settings.etcd != self._settings.etcd:
                 self._etcd.reconfigure(settings.etcd)
-            self._supervisor.follow(plans)
+            refs = _refs(settings)
+            if roster is not None or refs == _NOBODY:
+                self._watch(roster)
+            elif self._roster is not None:
+                self._roster.follow(refs)
+            self._contained.follow(planner, fixed)
+            if roster is not None:
+                roster.start()
             self._settings = settings
             _log.info("reloaded")
+
+    def _planner(self, settings: RunSettings) -> Planner:
+        def health(container: str) -> Health | None:
+            return self._roster.health(container) if self._roster is not None else None
+
+        return _planner(settings, self._id, health)
+
+    def _new_roster(self, settings: RunSettings) -> "Roster | None":
+        """Return who is to watch Docker, if that is asked for and nobody does yet.
+
+        SettingsError when Docker lets us not; while it does not answer it is waited for.
+        """
+        refs = _refs(settings)
+        if refs == _NOBODY or self._roster is not None:
+            return None
+        roster = _roster(refs, self._contained.changed, self._supervisor.look)
+        try:
+            roster.look()
+        except DockerAway as error:
+            _log.warning("%s; trying again until it answers", error)
+        except DockerRefused as error:
+            roster.stop(DOCKER_JOIN_S)
+            raise SettingsError(str(error)) from error
+        return roster
+
+    def _watch(self, roster: "Roster | None") -> None:
+        """Let this one watch from now on, if any; whoever did so far ends."""
+        if self._roster is not None:
+            self._roster.stop(DOCKER_JOIN_S)
+        self._contained.containers = self._roster = roster
 
 
 def check(settings: RunSettings) -> Iterator[Finding]:
     """Do what `run` would do, once, and yield what was found. Leaves nothing behind."""
+    settings = _with_own_container(settings)
+    roster: Roster | None = None
+
+    def health(container: str) -> Health | None:
+        return roster.health(container) if roster is not None else None
+
+    planner = _planner(settings, uuid.uuid4().hex, health)
 
     def plans() -> Iterator[Plan | Finding]:
         for service in settings.services:
             try:
-                plan, why = _plan(service, settings.etcd, uuid.uuid4().hex)
+                plan, why = planner.plan(service)
             except SecretaryError as error:
                 yield Finding(False, "settings", str(error))
                 continue
             yield Finding(None, "service", f"{service.name} at {plan.instance.addr}")
             yield Finding(True, "address", f"{plan.instance.ip}: {why}")
             yield plan
+        if roster is None:
+            return
+        try:
+            roster.look()
+        except DockerError as error:
+            yield Finding(False, "docker", str(error))
+            return
+        yield Finding(True, "docker", f"answers; {len(roster.running)} containers run")
+        contained, faults = planner.contained(roster.running)
+        for fault in faults:
+            yield Finding(False, "container", fault.text.removeprefix("container "))
+        for plan in contained:
+            of = f"container {plan.container.name}" if plan.container is not None else ""
+            at = f"{plan.instance.name} at {plan.instance.addr}"
+            yield Finding(None, "service", f"{at}, {of}")
+            yield plan
 
     etcd = Etcd(settings.etcd)
     try:
+        if (refs := _refs(settings)) != _NOBODY:
+            roster = _roster(refs, lambda: None, lambda _: None)
         yield from examine(plans(), Registry(etcd), time.monotonic)
     finally:
+        if roster is not None:
+            roster.stop(DOCKER_JOIN_S)
         etcd.close()
 
 
-def _plans(settings: RunSettings, id_: str) -> list[Plan]:
-    plans: dict[str, Plan] = {}
-    for service in settings.services:
-        plan, why = _plan(service, settings.etcd, id_)
-        if (other := plans.get(plan.key)) is not None:
-            raise SettingsError(
-                f"services {other.instance.addr} and {plan.instance.addr} have the same key"
-                f" {plan.key}; --key-by ip-port gives each port its own"
-            )
-        plans[plan.key] = plan
-        _log.info(
-            "publishing %s (%s)",
-            plan.instance.addr,
-            why,
-            extra={"service": service.name, "key": plan.key},
-        )
-    return list(plans.values())
+def _planner(settings: RunSettings, id_: str, health: Callable[[str], Health | None]) -> Planner:
+    def choose(spec: str) -> Chosen:
+        return address.choose(spec, settings.etcd.endpoints)
+
+    def make_probe(of: ProbeSettings, container: Container | None) -> Probe:
+        if container is None or of.target != DOCKER:
+            return probes.build(of)
+        from secretary.agent.discovery.docker_health import HealthProbe
+
+        return HealthProbe(partial(health, container.id))
+
+    return Planner(settings, id_, choose, make_probe)
 
 
-def _plan(service: ServiceSettings, etcd: EtcdSettings, id_: str) -> tuple[Plan, str]:
-    """Return what a service comes to on this host, and why its address was chosen."""
-    chosen = address.choose(service.ip, etcd.endpoints)
-    addr = HostPort(chosen.ip, service.port)
-    fields = {
-        "host": _host_name(),
-        "ipv6_addr" if ":" in chosen.ip else "ipv4_addr": chosen.ip,
-        "port": service.port,
-        "addr": str(addr),
-        "name": service.name,
-        "id": id_,
-        "weight": service.weight,
-        "tags": service.tags,
-        "meta": dict(service.meta),
-        "state": "up",
-        "since": datetime.now(UTC).replace(microsecond=0),
-        "schema": record.SCHEMA,
-    }
-    instance = msgspec.convert(fields, Instance)
+def _roster(
+    refs: frozenset[str] | None, tell: Callable[[], None], tell_health: Callable[[str], None]
+) -> "Roster":
+    """Return who watches Docker, which is imported here: most agents have no use for it."""
+    from secretary.agent.discovery.docker import Docker
+    from secretary.agent.discovery.roster import Roster
+
     try:
-        record.encode(instance)
-    except RecordError as error:
+        roster = Roster(Docker(os.environ), tell, tell_health)
+    except DockerRefused as error:
         raise SettingsError(str(error)) from error
-    probe = service.probe or ProbeSettings(target=f"tcp://{addr}", timeout_s=service.timeout_s)
-    key = instance.key(service.prefix, service.key_by)
-    return Plan(service, instance, key, probe, build(probe)), chosen.why
+    roster.follow(refs)
+    return roster
 
 
-def _host_name() -> str:
-    """Return this host's name, as a record may hold it."""
-    name = socket.gethostname()
-    if re.search(HOST_PATTERN, name):
-        return name
-    return re.sub(r"[^A-Za-z0-9_]+", "-", name).strip("-")[:63] or "unnamed"
+def _refs(settings: RunSettings | None) -> frozenset[str] | None:
+    """Return which containers are asked for; None for all, _NOBODY for none."""
+    refs = {rules.ref for rules in settings.containers} if settings is not None else set()
+    return None if None in refs else frozenset(ref for ref in refs if ref is not None)
+
+
+def _with_own_container(settings: RunSettings) -> RunSettings:
+    """Put in place of `self` the container that it means. SettingsError when we are in none."""
+    if all(rules.ref != _SELF for rules in settings.containers):
+        return settings
+    from secretary.agent.discovery.own_container import shared
+
+    own = shared()
+    containers = tuple(
+        msgspec.structs.replace(rules, ref=own) if rules.ref == _SELF else rules
+        for rules in settings.containers
+    )
+    return msgspec.structs.replace(settings, containers=containers)

@@ -6,12 +6,13 @@ Nothing is kept here: a page is made from the services, the registrations and th
 import time
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
-from typing import Final
+from typing import Final, Protocol
 
 import secretary
 from secretary.agent.health import State
 from secretary.agent.keeper import LONGEST_TURN_S
-from secretary.agent.ports import Outcome
+from secretary.agent.planner import Fault
+from secretary.agent.ports import Containers, Outcome
 from secretary.agent.registration import Place
 from secretary.agent.service import Service
 from secretary.agent.supervisor import Supervisor
@@ -22,12 +23,23 @@ SLACK_S: Final = 10.0
 """What a probing loop may be late on a busy host before it counts as hanging."""
 
 
+class Discovered(Protocol):
+    """What is known of containers, if any are asked for."""
+
+    @property
+    def containers(self) -> Containers | None: ...
+
+    @property
+    def faults(self) -> Sequence[Fault]: ...
+
+
 class AgentPages:
     """The pages of the status server; each answer is made on the spot and waits for nothing."""
 
-    def __init__(self, id_: str, supervisor: Supervisor) -> None:
+    def __init__(self, id_: str, supervisor: Supervisor, contained: Discovered) -> None:
         self._id = id_
         self._supervisor = supervisor
+        self._contained = contained
 
     def live(self) -> Verdict:
         """Whether every loop turns."""
@@ -45,7 +57,12 @@ class AgentPages:
         return Verdict(True, "every loop turns")
 
     def ready(self) -> Verdict:
-        """Whether every service is registered."""
+        """Whether every service is registered, and Docker has told which there are."""
+        docker = self._contained.containers
+        if docker is not None and not docker.seen:
+            return Verdict(False, docker.away or "Docker has not told its containers yet")
+        if self._contained.faults and not self._supervisor.services:
+            return Verdict(False, self._contained.faults[0].text)
         absent = [s.plan.key for s in self._supervisor.services if not _registered(s)]
         if absent:
             return Verdict(False, f"not registered: {', '.join(absent)}")
@@ -54,8 +71,9 @@ class AgentPages:
     def line(self) -> str:
         """Return the whole in a few words, for `systemctl status`."""
         services = self._supervisor.services
-        away = self._supervisor.keeper.away
-        if len(services) == 1:
+        docker = self._contained.containers
+        away = self._supervisor.keeper.away or (docker and docker.away)
+        if len(services) == 1 and docker is None:
             place = services[0].registration.place
             if place is Place.REGISTERED and not _registered(services[0]):
                 place = Place.ABSENT  # its lease has run out meanwhile
@@ -65,12 +83,19 @@ class AgentPages:
         return f"{said}; {away}" if away else said
 
     def status(self) -> object:
-        return {
+        said: dict[str, object] = {
             "version": secretary.__version__,
             "id": self._id,
             "etcd": self._supervisor.keeper.away or "ok",
-            "services": [_service(service) for service in self._supervisor.services],
         }
+        if (docker := self._contained.containers) is not None:
+            said["docker"] = docker.away or "ok"
+            said["faults"] = [
+                {"container": fault.container, "text": fault.text}
+                for fault in self._contained.faults
+            ]
+        said["services"] = [_service(service) for service in self._supervisor.services]
+        return said
 
     def metrics(self) -> Sequence[Family]:
         services = self._supervisor.services
@@ -142,7 +167,37 @@ class AgentPages:
                 "1 unless the last call went unanswered.",
                 [Sample((), float(keeper.away is None))],
             ),
+            *self._docker_metrics(),
         ]
+
+    def _docker_metrics(self) -> Iterator[Family]:
+        if (docker := self._contained.containers) is None:
+            return
+        yield Family(
+            "secretary_docker_reachable",
+            Kind.GAUGE,
+            "1 while Docker tells what becomes of its containers.",
+            [Sample((), float(docker.away is None))],
+        )
+        yield Family(
+            "secretary_docker_errors_total",
+            Kind.COUNTER,
+            "Calls and event streams that Docker did not answer, or refused.",
+            [Sample((), docker.errors)],
+        )
+        yield Family(
+            "secretary_containers",
+            Kind.GAUGE,
+            "Containers that run, of those that are watched.",
+            [Sample((), len(docker.running))],
+        )
+        yield Family(
+            "secretary_faulty_containers",
+            Kind.GAUGE,
+            "Containers without a record because something is wrong with their labels, networks or"
+            " ports.",
+            [Sample((), len({fault.container for fault in self._contained.faults}))],
+        )
 
 
 def _registered(service: Service) -> bool:
@@ -162,6 +217,7 @@ def _service(service: Service) -> dict[str, object]:
         "name": service.plan.instance.name,
         "key": service.plan.key,
         "addr": service.plan.instance.addr,
+        **({"container": container.name} if (container := service.plan.container) else {}),
         "state": tally.state.value,
         "since": _time(tally.state_since),
         "probe": service.plan.probe_settings.target,

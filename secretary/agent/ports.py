@@ -1,11 +1,12 @@
 """Where the agent's loop meets its wings and the directory: the shapes both sides agree on."""
 
 import enum
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from secretary.core.claim import Found
+from secretary.core.container import Container
 from secretary.core.snapshot import Snapshot
 
 
@@ -34,6 +35,36 @@ class Probe(Protocol):
     """Asks once. Returns by its own deadline, and raises nothing for what the app does."""
 
     def run(self) -> ProbeResult: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """An address to publish, in canonical form, and a phrase that says why it is this one."""
+
+    ip: str
+    why: str
+
+
+class Containers(Protocol):
+    """The containers of a Docker host. All may be read from any thread."""
+
+    @property
+    def running(self) -> Sequence[Container]:
+        """Those that serve, as far as is known."""
+        ...
+
+    @property
+    def away(self) -> str | None:
+        """Why Docker does not answer; None when it does."""
+        ...
+
+    @property
+    def seen(self) -> bool:
+        """Whether Docker has told all of them since we started."""
+        ...
+
+    @property
+    def errors(self) -> int: ...
 
 
 class Lease(Protocol):

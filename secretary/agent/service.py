@@ -16,6 +16,7 @@ from secretary.agent.registration import Registration
 from secretary.agent.tally import Tally
 from secretary.agent.worker import Worker
 from secretary.core import record
+from secretary.core.container import Container
 from secretary.core.instance import Instance
 from secretary.core.settings import ProbeSettings, ServiceSettings
 
@@ -29,6 +30,13 @@ class Plan:
     key: str
     probe_settings: ProbeSettings
     probe: Probe
+    container: Container | None = None
+
+    @property
+    def endpoint(self) -> tuple[str, str]:
+        """Return what the plan is for: another one is another app, even at the same address."""
+        life = self.container.incarnation if self.container is not None else ""
+        return self.instance.addr, life
 
 
 class Service:
@@ -67,6 +75,8 @@ class Service:
 
         The health that was reached stays, and so does the record, under the same lease.
         """
+        if plan is self.plan:
+            return
         with self._lock:
             before, self.plan = self.plan, plan
             if plan != replace(before, probe=plan.probe):

@@ -42,7 +42,7 @@ class Supervisor:
         self._leaving = tuple(s for s in self._leaving if not s.registration.settled)
         for service in self.services:
             before, plan = service.plan, wanted.get(service.plan.key)
-            if plan is None or plan.instance.addr != before.instance.addr:
+            if plan is None or plan.endpoint != before.endpoint:
                 service.leave()
                 self._leaving += (service,)
             elif plan.settings.ttl_s != before.settings.ttl_s:
@@ -55,6 +55,12 @@ class Supervisor:
         self.services = tuple(kept)
         self._begin(wanted.values(), known)
         self.keeper.wake()
+
+    def look(self, container: str) -> None:
+        """Probe what is in a container, named by its id, at once. From any thread."""
+        for service in self.services:
+            if service.plan.container is not None and service.plan.container.id == container:
+                service.worker.look()
 
     def stop(self, drain_timeout_s: float) -> None:
         """Take every record out, wait until the renderers have seen it, then end the loops.

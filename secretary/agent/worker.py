@@ -47,6 +47,7 @@ class Worker:
         self._log = logging.LoggerAdapter(_log, {"service": name, "key": key})
         self._last_error = ""
         self._stop = threading.Event()
+        self._wake = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"probe {name}", daemon=True)
 
     def start(self) -> None:
@@ -59,6 +60,11 @@ class Worker:
     def stop(self) -> None:
         """Begin no further probe, and report none; may be called twice."""
         self._stop.set()
+        self._wake.set()
+
+    def look(self) -> None:
+        """Probe now, whenever it were due."""
+        self._wake.set()
 
     def join(self, timeout_s: float) -> None:
         """Wait for the probe under way, if any."""
@@ -68,11 +74,13 @@ class Worker:
         first_s = time.monotonic()
         while not self._stop.is_set():
             self.beat_s = began_s = time.monotonic()
+            self._wake.clear()
             try:
                 self._turn(first_s)
             except Exception:
                 self._log.exception("unforeseen; probing on")
-            self._stop.wait(max(0.0, began_s + self._interval_s() - time.monotonic()))
+            if not self._stop.is_set():
+                self._wake.wait(max(0.0, began_s + self._interval_s() - time.monotonic()))
 
     def _turn(self, first_s: float) -> None:
         began_s = time.monotonic()

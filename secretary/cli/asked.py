@@ -12,6 +12,7 @@ from secretary.core.errors import SettingsError
 from secretary.core.option import Option
 from secretary.core.options import OPTIONS
 from secretary.core.resolve import Flags, Resolved
+from secretary.core.resolve_host import resolve_host
 from secretary.core.resolve_render import resolve_render
 from secretary.core.settings import EtcdSettings, HostPort, RenderSettings
 from secretary.core.settings_file import ParsedFile
@@ -68,6 +69,9 @@ class Asked:
 
     def resolve(self) -> Resolved:
         return resolve.resolve(self.flags, self.environ, self._file())
+
+    def host(self) -> Resolved:
+        return resolve_host(self.flags, self.environ, self._file())
 
     def render(self) -> RenderSettings:
         return resolve_render(self.flags, self.environ, self._file())

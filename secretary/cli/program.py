@@ -17,7 +17,7 @@ import click
 from secretary import __version__
 from secretary.cli.listing import ls
 from secretary.cli.surroundings import Surroundings
-from secretary.cli.verbs import check, health, run
+from secretary.cli.verbs import check, health, host, run
 from secretary.core.errors import SecretaryError, SettingsError
 
 FAILED: Final = 1
@@ -74,7 +74,7 @@ def program() -> None:
     """A secretary sits beside one app and keeps that app's record in etcd true."""
 
 
-for _verb in (run, ls, check, health):
+for _verb in (run, host, ls, check, health):
     program.add_command(_verb)
 
 

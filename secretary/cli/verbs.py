@@ -1,4 +1,4 @@
-"""`secretary run`, `check` and `health`."""
+"""`secretary run`, `host`, `check` and `health`."""
 
 from collections.abc import Iterable, Iterator
 from itertools import groupby
@@ -10,6 +10,7 @@ from secretary.cli.asked import Asked, takes
 from secretary.cli.surroundings import Surroundings
 from secretary.core.errors import SettingsError
 from secretary.core.reading import Origin
+from secretary.core.resolve import Resolved
 
 _MARKS: Final = {True: "ok", False: "FAIL", None: "note"}
 
@@ -25,11 +26,27 @@ def run(around: Surroundings, /, **given: Any) -> int:
 
 
 @click.command()
+@click.option("--check", is_flag=True, help="Do it once, say what was found, leave nothing behind.")
+@takes("host")
+@click.pass_obj
+def host(around: Surroundings, /, check: bool, **given: Any) -> int:
+    """Keep a record for each labelled container of this Docker host."""
+    asked = Asked.of(given, around.environ)
+    resolved = asked.host()
+    if check:
+        return _examined(around, resolved)
+    return around.agent.run(resolved.settings, lambda: asked.host().settings)
+
+
+@click.command()
 @takes("check")
 @click.pass_obj
 def check(around: Surroundings, /, **given: Any) -> int:
     """Do once what run would do, say what was found, and leave nothing behind."""
-    resolved = Asked.of(given, around.environ).resolve()
+    return _examined(around, Asked.of(given, around.environ).resolve())
+
+
+def _examined(around: Surroundings, resolved: Resolved) -> int:
     for line in settled(resolved.origins):
         click.echo(line)
     failed = False

@@ -11,10 +11,9 @@ from urllib.parse import SplitResult, urlsplit
 
 from secretary.core.instance import HOST_PATTERN, check_publishable
 from secretary.core.settings import HostPort
-from secretary.core.values import Kind, command, printable
+from secretary.core.values import Kind, printable
 
 ETCD_PORT: Final = 2379
-HTTP_PORT: Final = 80
 
 _INTERFACE: Final = re.compile(r"iface:[A-Za-z0-9._@-]{1,15}")
 _AUTHORITY: Final = re.compile(
@@ -61,40 +60,26 @@ def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
         raise ValueError("the host is not an address") from None
 
 
-def _url(text: str, default_port: int) -> tuple[SplitResult, HostPort]:
+def url(text: str, default_port: int) -> tuple[SplitResult, HostPort]:
     """Split an absolute URL whose host and port are sound, and which carries no user."""
     if not text.isascii() or not text.isprintable() or " " in text:
         raise ValueError("it holds spaces, control characters or letters beyond ASCII")
     try:
-        url = urlsplit(text)
+        parts = urlsplit(text)
     except ValueError:
         raise ValueError("that is not a host and a port") from None
-    if "@" in url.netloc:
+    if "@" in parts.netloc:
         raise ValueError("a user or password does not belong here")
-    return url, _authority(url.netloc, default_port)
+    return parts, _authority(parts.netloc, default_port)
 
 
 def _etcd_url(text: str) -> tuple[bool, HostPort]:
     if not text.startswith(("http://", "https://")):
         raise ValueError
-    url, endpoint = _url(text, ETCD_PORT)
-    if url.path not in ("", "/") or "?" in text or "#" in text:
+    parts, endpoint = url(text, ETCD_PORT)
+    if parts.path not in ("", "/") or "?" in text or "#" in text:
         raise ValueError("nothing may follow the host and port")
-    return url.scheme == "https", endpoint
-
-
-def _target(text: str) -> str:
-    if text.startswith("exec:"):
-        command(text.removeprefix("exec:"))
-    elif text.startswith("tcp://"):
-        host_port(text.removeprefix("tcp://"))
-    elif text.startswith(("http://", "https://")):
-        if "#" in text:
-            raise ValueError("a fragment is never sent")
-        _url(text, HTTP_PORT)
-    else:
-        raise ValueError
-    return text
+    return parts.scheme == "https", endpoint
 
 
 def _status_address(text: str) -> HostPort | None:
@@ -114,7 +99,7 @@ def _ip(text: str) -> str:
     return str(address)
 
 
-def _without_secrets(text: str) -> str:
+def without_secrets(text: str) -> str:
     """Show scheme, host, port and path; neither user nor query nor a command's arguments."""
     match = _SHOWABLE.match(text)
     if match is None or "@" in text:
@@ -127,13 +112,7 @@ ETCD_URL: Final = Kind(
     _etcd_url,
     "URLS",
     f"http://host:port or https://host:port, the port {ETCD_PORT} when left out",
-    show=_without_secrets,
-)
-TARGET: Final = Kind(
-    _target,
-    "TARGET",
-    "an http:// or https:// URL, tcp://host:port, or exec:command with its arguments",
-    show=_without_secrets,
+    show=without_secrets,
 )
 STATUS_ADDRESS: Final = Kind(
     _status_address, "HOST:PORT", "host:port, [address]:port or off; port 0 takes a free one"

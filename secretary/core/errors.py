@@ -5,6 +5,9 @@
     |  `- AddressError         no address, or several that cannot be told apart
     |- RecordError             a value in the directory that is not a record
     |- ProbeError              a probe that could not be run: says nothing of the app
+    |- DockerError             Docker, as the agent asks it for containers
+    |  |- DockerAway           it does not answer: try again later
+    |  `- DockerRefused        it answered, and refuses us: somebody must act
     |- DevError                the throwaway local etcd could not be made
     |- TemplateError           a template that does not compile, or cannot be rendered
     |- PublishError            a configuration that could not be written
@@ -43,6 +46,18 @@ class RecordError(SecretaryError):
 
 class ProbeError(SecretaryError):
     """A probe could not be run; nothing is known of the app."""
+
+
+class DockerError(SecretaryError):
+    """Something about Docker."""
+
+
+class DockerAway(DockerError):
+    """The daemon did not answer before the deadline."""
+
+
+class DockerRefused(DockerError):
+    """No permission for the socket, TLS that does not fit, a proxy that filters, no package."""
 
 
 class DevError(SecretaryError):

@@ -50,7 +50,7 @@ class Option:
     _: KW_ONLY
     scope: Scope
     many: Many | None = None
-    verbs: frozenset[str] = field(default=frozenset({"run", "check"}))
+    verbs: frozenset[str]
     own_defaults: Mapping[str, str] = field(default_factory=dict)
     """By verb, where it has another default."""
 

@@ -9,7 +9,8 @@ from typing import Any, Final
 
 from secretary.core import addresses, render_values, values
 from secretary.core.option import Many, Option, Scope
-from secretary.core.settings import Builtin, HostPort, KeyBy, LogFormat, LogLevel
+from secretary.core.settings import Advertise, Builtin, HostPort, KeyBy, LogFormat, LogLevel
+from secretary.core.target import TARGET
 from secretary.core.values import duration, whole
 
 
@@ -42,26 +43,41 @@ def _one_scheme(found: tuple[tuple[bool, HostPort], ...]) -> tuple[bool, tuple[H
     return schemes.pop(), tuple(endpoint for _, endpoint in found)
 
 
-_READERS: Final = frozenset({"run", "check", "ls", "render"})
+_ALL: Final = frozenset({"run", "check", "host", "ls", "render"})
 _RENDER: Final = frozenset({"render"})
-_LONG_RUNNING: Final = frozenset({"run", "check", "render"})
-_service = partial(Option, scope=Scope.SERVICE)
+_LONG_RUNNING: Final = _ALL - {"ls"}
+_one = partial(Option, scope=Scope.SERVICE, verbs=frozenset({"run", "check"}))
+_service = partial(Option, scope=Scope.SERVICE, verbs=frozenset({"run", "check", "host"}))
 _process = partial(Option, scope=Scope.PROCESS)
 _template = partial(Option, scope=Scope.TEMPLATE, verbs=_RENDER)
 _group = partial(Option, scope=Scope.GROUP, verbs=_RENDER)
 _render = partial(Option, scope=Scope.PROCESS, verbs=_RENDER)
 
 OPTIONS: Final[tuple[Option, ...]] = (
-    _service("name", values.NAME, "Name of the service."),
-    _service("port", values.PORT, "Port on which the app can be reached."),
+    _one("name", values.NAME, "Name of the service."),
+    _one("port", values.PORT, "Port on which the app can be reached."),
+    _one(
+        "container", values.CONTAINER,
+        "Container in which the app is: name, port, address and probe are taken from its labels"
+        " and networks.",
+    ),
+    _service(
+        "advertise", values.choice(Advertise),
+        "Where a container's service is published: at the container's own address, or at the"
+        " host's with the port that it passes on.", "container", own_defaults={"host": "host"},
+    ),
+    _service(
+        "network", values.TEXT,
+        "Network whose address is the container's, when it is in several.",
+    ),
     _service(
         "ip", addresses.IP,
         "Address to publish; auto is the source address of the route to etcd.", "auto",
     ),
     _service(
-        "probe", addresses.TARGET,
-        "What to ask for the app's health; without it, a TCP connection to the published"
-        " address and port.",
+        "probe", TARGET,
+        "What to ask for the app's health; without it, a TCP connection to the app's address"
+        " and port.",
     ),
     _service("method", values.METHOD, "HTTP method of the probe.", "GET"),
     _service(
@@ -108,9 +124,12 @@ OPTIONS: Final[tuple[Option, ...]] = (
         "Life of the record after the last sign of the secretary's.", "30s",
     ),
     _service(
-        "prefix", values.PREFIX, "Where in etcd the records stand.", "/services", verbs=_READERS
+        "prefix", values.PREFIX, "Where in etcd the records stand.", "/services", verbs=_ALL
     ),
-    _service("key-by", values.choice(KeyBy), "What the last part of a record's key is.", "ip"),
+    _service(
+        "key-by", values.choice(KeyBy), "What the last part of a record's key is.", "ip",
+        own_defaults={"host": "ip-port"},
+    ),
     _service(
         "tag", values.NAME, "Tag in the record.", many=Many(",", collect=_distinct)
     ),
@@ -121,22 +140,28 @@ OPTIONS: Final[tuple[Option, ...]] = (
     ),
     _process(
         "etcd", addresses.ETCD_URL, "Members of etcd, all http or all https.",
-        "http://127.0.0.1:2379", many=Many(",", collect=_one_scheme), verbs=_READERS,
+        "http://127.0.0.1:2379", many=Many(",", collect=_one_scheme), verbs=_ALL,
     ),
-    _process("etcd-user", values.TEXT, "User of etcd.", verbs=_READERS),
-    _process("etcd-password-file", values.PATH, "File that holds the password.", verbs=_READERS),
+    _process("etcd-user", values.TEXT, "User of etcd.", verbs=_ALL),
+    _process("etcd-password-file", values.PATH, "File that holds the password.", verbs=_ALL),
     _process(
         "etcd-cacert", values.PATH, "CA certificates that etcd is checked by (PEM).",
-        verbs=_READERS,
+        verbs=_ALL,
     ),
-    _process("etcd-cert", values.PATH, "Client certificate for etcd (PEM).", verbs=_READERS),
-    _process("etcd-key", values.PATH, "Key of that client certificate (PEM).", verbs=_READERS),
+    _process("etcd-cert", values.PATH, "Client certificate for etcd (PEM).", verbs=_ALL),
+    _process("etcd-key", values.PATH, "Key of that client certificate (PEM).", verbs=_ALL),
     _process(
-        "drain-timeout", duration("0s", "1h"), "Longest time that a graceful stop takes.", "10s"
+        "drain-timeout", duration("0s", "1h"), "Longest time that a graceful stop takes.", "10s",
+        verbs=frozenset({"run", "check", "host"}),
+    ),
+    _process(
+        "auto", values.SWITCH,
+        "Publish every container that has a published port, labelled or not.", "false",
+        verbs=frozenset({"host"}),
     ),
     _process(
         "status", addresses.STATUS_ADDRESS, "Where the status server listens.", "127.0.0.1:9180",
-        verbs=frozenset({"run", "check", "health", "render"}),
+        verbs=_LONG_RUNNING | {"health"},
         own_defaults={"render": "127.0.0.1:9181"},
     ),
     _process(
@@ -225,7 +250,7 @@ OPTIONS: Final[tuple[Option, ...]] = (
         "config", values.PATH,
         "TOML file; its keys are the options' names, its [[service]] tables the services, its"
         " [[template]] and [[group]] tables what to render.",
-        scope=Scope.COMMAND, verbs=frozenset({"run", "check", "ls", "health", "render"}),
+        scope=Scope.COMMAND, verbs=_ALL | {"health"},
     ),
 )  # fmt: skip
 

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from secretary.core.errors import SettingsError
+from secretary.core.given import Given, Layer
 from secretary.core.option import Option
-from secretary.core.sources import DEFAULT, Given, Layer
+from secretary.core.sources import DEFAULT
 from secretary.core.values import printable
 
 MOST_SHOWN = 80

@@ -9,11 +9,13 @@ from itertools import combinations, product
 from typing import TypeAlias
 
 from secretary.core.errors import SettingsError
+from secretary.core.given import Layer
 from secretary.core.option import Option, Scope
 from secretary.core.options import BY_NAME, OPTIONS
 from secretary.core.reading import Origin, Reading
 from secretary.core.services import service, together
 from secretary.core.settings import (
+    ContainerRules,
     EtcdSettings,
     HostPort,
     KeyBy,
@@ -22,7 +24,8 @@ from secretary.core.settings import (
     ServiceSettings,
 )
 from secretary.core.settings_file import ParsedFile
-from secretary.core.sources import DEFAULTS, Layer, from_environ, from_flags
+from secretary.core.sources import DEFAULTS, from_environ, from_flags
+from secretary.core.target import DOCKER
 
 Flags: TypeAlias = Mapping[str, tuple[str, ...]]
 """The texts of each option that stood on the command line."""
@@ -43,24 +46,45 @@ def resolve(flags: Flags, environ: Mapping[str, str], file: ParsedFile | None) -
     """Return all that `secretary run` needs."""
     shell = (from_flags(flags), from_environ(environ))
     process = Reading(options_of("run", Scope.PROCESS), layers(shell, file))
-    etcd = etcd_settings(process)
-    readings = _service_readings(shell, file)
-    services = tuple(service(reading) for reading in readings)
-    labels = (
-        [f"service[{number}] in {file.path}" for number in range(len(services))] if file else []
-    )
-    _refuse_shared_keys(services, labels)
-    settings = RunSettings(
+    asked = _asked_services(shell, file)
+    fixed = [each for each in asked if each.read["container"] is None]
+    services = tuple(service(each.read) for each in fixed)
+    for each in fixed:
+        if each.read["probe"] == DOCKER:
+            raise SettingsError(f"{each.read.at('probe')}: docker is for a --container only")
+    _refuse_shared_keys(services, [each.where for each in fixed])
+    settings = run_settings(
+        process,
         services=services,
-        etcd=etcd,
+        containers=tuple(
+            ContainerRules(
+                ref=each.read["container"], above=each.above, below=each.below, own=each.own
+            )
+            for each in asked
+            if each.read["container"] is not None
+        ),
+    )
+    origins = process.origins(None)
+    for each in asked:
+        origins += each.read.origins(each.read["name"] or f"container {each.read['container']}")
+    return Resolved(settings, tuple(origins))
+
+
+def run_settings(
+    process: Reading,
+    *,
+    services: tuple[ServiceSettings, ...] = (),
+    containers: tuple[ContainerRules, ...] = (),
+) -> RunSettings:
+    """Return the settings of an agent, whose options as a process are `process`."""
+    return RunSettings(
+        services=services,
+        containers=containers,
+        etcd=etcd_settings(process),
         drain_timeout_s=process["drain-timeout"],
         status=process["status"],
         log=LogSettings(format=process["log-format"], level=process["log-level"]),
     )
-    origins = process.origins(None)
-    for reading in readings:
-        origins += reading.origins(reading["name"])
-    return Resolved(settings, tuple(origins))
 
 
 def resolve_directory(
@@ -107,30 +131,58 @@ def layers(
     return [*shell, table or {}, file.top if file else {}, own_defaults or {}, DEFAULTS]
 
 
-def _service_readings(shell: Sequence[Layer], file: ParsedFile | None) -> list[Reading]:
-    """Return one reading for each [[service]] table, or a single one when there is none."""
-    options = options_of("run", Scope.SERVICE)
-    if file is None or len(file.services) < 2:
-        table = file.services[0] if file and file.services else {}
-        reading = Reading(options, layers(shell, file, table))
-        for name in _ONE_SERVICE_ONLY:
-            if not reading.is_given(name):
-                raise SettingsError(
-                    f"--{name} is missing: give it, or {BY_NAME[name].variable}, or {name} in the"
-                    " --config file"
-                )
-        return [reading]
-    for name, layer in product(_ONE_SERVICE_ONLY, shell):
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What was asked for one service: `above` was said of it, `below` holds for others as well."""
+
+    read: Reading
+    above: tuple[Layer, ...]
+    below: tuple[Layer, ...]
+    own: frozenset[str]
+    where: str
+
+
+def _asked_services(shell: Sequence[Layer], file: ParsedFile | None) -> list[_Asked]:
+    """Return one for each [[service]] table, or a single one when there is none."""
+    tables = file.services if file is not None else ()
+    if file is None or len(tables) < 2:
+        asked = _asked(shell, file, tables[0] if tables else {}, "", is_only=True)
+        if (name := _missing(asked)) is not None:
+            raise SettingsError(
+                f"--{name} is missing: give it, or {BY_NAME[name].variable}, or {name} in the"
+                " --config file"
+            )
+        return [asked]
+    for name, layer in product((*_ONE_SERVICE_ONLY, "container"), shell):
         if name in layer:
             raise SettingsError(
                 f"{layer[name].where}: speaks of one service, and {file.path} has"
-                f" {len(file.services)} [[service]] tables"
+                f" {len(tables)} [[service]] tables"
             )
-    readings = [Reading(options, layers(shell, file, table), own=table) for table in file.services]
-    for (number, reading), name in product(enumerate(readings), _ONE_SERVICE_ONLY):
-        if not reading.is_given(name):
+    found = []
+    for number, table in enumerate(tables):
+        asked = _asked(shell, file, table, f"service[{number}] in {file.path}", is_only=False)
+        if (name := _missing(asked)) is not None:
             raise SettingsError(f"service[{number}].{name} in {file.path}: is missing")
-    return readings
+        found.append(asked)
+    return found
+
+
+def _asked(
+    shell: Sequence[Layer], file: ParsedFile | None, table: Layer, where: str, *, is_only: bool
+) -> _Asked:
+    own = {*table, *(name for layer in shell for name in layer)} if is_only else set(table)
+    above = (*shell, table)
+    below = tuple(layers((), file))
+    read = Reading(options_of("run", Scope.SERVICE), (*above, *below), own=None if is_only else own)
+    return _Asked(read, above, below, frozenset(own), where)
+
+
+def _missing(asked: _Asked) -> str | None:
+    """Return what a service needs and has not. A container tells its name and port itself."""
+    if asked.read["container"] is not None:
+        return None
+    return next((name for name in _ONE_SERVICE_ONLY if not asked.read.is_given(name)), None)
 
 
 def etcd_settings(read: Reading) -> EtcdSettings:

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from secretary.core.errors import SettingsError
+from secretary.core.given import Layer
 from secretary.core.option import Scope
 from secretary.core.options import BY_NAME
 from secretary.core.reading import Reading
@@ -24,7 +25,7 @@ from secretary.core.settings import (
     TemplateSettings,
 )
 from secretary.core.settings_file import ParsedFile, ParsedGroup
-from secretary.core.sources import Layer, from_environ, from_flags, own_defaults
+from secretary.core.sources import from_environ, from_flags, own_defaults
 
 _VERB = "render"
 

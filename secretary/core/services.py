@@ -10,6 +10,7 @@ from typing import Final
 from secretary.core.errors import SettingsError
 from secretary.core.reading import Reading
 from secretary.core.settings import ProbeSettings, Rhythm, ServiceSettings
+from secretary.core.target import is_http
 
 HTTP_OPTIONS: Final = ("method", "header", "expect-status", "expect-body")
 TLS_OPTIONS: Final = (
@@ -21,8 +22,7 @@ def service(read: Reading) -> ServiceSettings:
     """Return the settings. SettingsError names the options that do not agree."""
     target: str = read["probe"] or ""
     is_https = target.startswith("https://")
-    is_http = is_https or target.startswith("http://")
-    _require(read, HTTP_OPTIONS, is_http, "is for http:// and https:// probes only")
+    _require(read, HTTP_OPTIONS, is_http(target), "is for http:// and https:// probes only")
     _require(read, TLS_OPTIONS, is_https, "is for https:// probes only")
     if is_https:
         together(read, "probe-cert", "probe-key")

@@ -10,6 +10,8 @@ from typing import TypeAlias
 
 import msgspec
 
+from secretary.core.given import Layer
+
 
 class KeyBy(enum.Enum):
     """What the last part of a record's key is."""
@@ -38,6 +40,15 @@ class Builtin(enum.Enum):
     HAPROXY = "haproxy"
 
 
+class Advertise(enum.Enum):
+    """Under which address a container's service is published."""
+
+    CONTAINER = "container"
+    """Its own, in one of its networks."""
+    HOST = "host"
+    """The host's, with the port that the host passes on."""
+
+
 class HostPort(msgspec.Struct, frozen=True):
     """A host (name or address, IPv6 without brackets) and a port."""
 
@@ -58,7 +69,8 @@ class StatusRange(msgspec.Struct, frozen=True):
 class ProbeSettings(msgspec.Struct, frozen=True, kw_only=True):
     """One probe: what to ask, and what counts as an answer.
 
-    `target` is `http://…`, `https://…`, `tcp://host:port` or `exec:command args…`.
+    `target` is `http://…`, `https://…`, `tcp://host:port`, `exec:command args…` or `docker`;
+    without a host, as `/path` or `tcp://:port`, it leads to the app (see `target.located`).
     `timeout_s` is a total deadline: name resolution, connect, TLS, headers and body.
     """
 
@@ -92,7 +104,9 @@ class ServiceSettings(msgspec.Struct, frozen=True, kw_only=True):
     port: int
     ip: str = "auto"
     probe: ProbeSettings | None = None
-    """None: a TCP connection to the record's own address and port, within `timeout_s`."""
+    """None: a TCP connection to where the app is, within `timeout_s`."""
+    probe_at: HostPort | None = None
+    """Where the app is for a probe that names no host; None: the record's own address and port."""
     timeout_s: float = 1.0
     rhythm: Rhythm = Rhythm()
     ttl_s: int = 30
@@ -101,6 +115,21 @@ class ServiceSettings(msgspec.Struct, frozen=True, kw_only=True):
     tags: tuple[str, ...] = ()
     weight: int = 100
     meta: tuple[tuple[str, str], ...] = ()
+
+
+class ContainerRules(msgspec.Struct, frozen=True, kw_only=True):
+    """Which containers have services, and what is said of these apart from their labels.
+
+    `ref` is a name, an id, its beginning, or `self`; None: every container that has labels for us,
+    and with `auto` every one that has a published port. What stands in `above` wins over a label,
+    a label over what stands in `below`. `own` are the options given for this one alone.
+    """
+
+    ref: str | None
+    auto: bool = False
+    above: tuple[Layer, ...] = ()
+    below: tuple[Layer, ...] = ()
+    own: frozenset[str] = frozenset()
 
 
 class EtcdSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -121,9 +150,10 @@ class LogSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RunSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """All that `secretary run` needs. `status` is None when it is off."""
+    """All that `secretary run` and `host` need. `status` is None when it is off."""
 
-    services: tuple[ServiceSettings, ...]
+    services: tuple[ServiceSettings, ...] = ()
+    containers: tuple[ContainerRules, ...] = ()
     etcd: EtcdSettings = EtcdSettings()
     drain_timeout_s: float = 10.0
     status: HostPort | None = HostPort("127.0.0.1", 9180)

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from secretary.core.errors import SettingsError
+from secretary.core.given import Given, Layer
 from secretary.core.option import Option, Scope
 from secretary.core.options import BY_NAME
-from secretary.core.sources import Given, Layer, divide
+from secretary.core.sources import divide
 from secretary.core.values import printable
 
 TOML_NAMES = {

@@ -5,28 +5,13 @@ them. The file's layers are made in `settings_file.py`.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Final, TypeAlias
+from typing import Final
 
+from secretary.core.given import Given, Layer
 from secretary.core.option import Option
 from secretary.core.options import BY_NAME, OPTIONS
 
 DEFAULT: Final = "default"
-
-
-@dataclass(frozen=True, slots=True)
-class Given:
-    """The texts of one option (none for an empty list) and where they stand.
-
-    `where` is `--port`, `SECRETARY_PORT`, `port in FILE`, `service[1].port in FILE` or
-    `default`.
-    """
-
-    texts: tuple[str, ...]
-    where: str
-
-
-Layer: TypeAlias = Mapping[str, Given]
 
 
 def from_flags(flags: Mapping[str, tuple[str, ...]]) -> Layer:

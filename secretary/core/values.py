@@ -199,8 +199,15 @@ def _name_of_header(text: str) -> str:
     return f"{printable(name)}: …" if colon else "…"
 
 
+def _container(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}", text):
+        raise ValueError
+    return text
+
+
 NAME_RULE: Final = "1 to 63 letters, digits and . _ - (the first and the last a letter or a digit)"
 NAME: Final = Kind(_matching(NAME_PATTERN), "NAME", NAME_RULE)
+CONTAINER: Final = Kind(_container, "NAME", "the name or id of a container, or self")
 SWITCH: Final = Kind(_switch, "", "true or false", (bool, str))
 PATH: Final = Kind(_path, "PATH", "the path of a file")
 TEXT: Final = Kind(_text, "TEXT", "printable text")

@@ -6,10 +6,10 @@ is asked of the host comes in through `interfaces` and `routes`; see `host.py`.
 
 import ipaddress
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from typing import TypeAlias
 
 from secretary.agent.discovery import host
+from secretary.agent.ports import Chosen
 from secretary.core.errors import AddressError
 from secretary.core.instance import IPAddress
 from secretary.core.settings import HostPort
@@ -19,14 +19,6 @@ Interfaces: TypeAlias = Callable[[], Iterable[tuple[str, str]]]
 
 Routes: TypeAlias = Callable[[HostPort], Sequence[str]]
 """Returns the host's addresses from which it would speak to an endpoint."""
-
-
-@dataclass(frozen=True, slots=True)
-class Chosen:
-    """The address, in canonical form, and a phrase that says why it is this one."""
-
-    ip: str
-    why: str
 
 
 def choose(

@@ -16,6 +16,7 @@ from secretary.agent.supervisor import Supervisor
 from secretary.core import record
 from secretary.core.instance import Instance
 from secretary.core.settings import KeyBy, ProbeSettings, Rhythm, ServiceSettings
+from tests.fakes.containers import FakeDiscovered
 from tests.fakes.probe import FakeProbe
 from tests.fakes.registry import FakeRegistry
 from tests.waiting import wait_for
@@ -83,7 +84,7 @@ def test_a_service_that_may_not_write_holds_up_no_other(
     wait_for(lambda: keys(registry) == {API})
     web = supervisor.services[0].registration
     wait_for(lambda: web.trouble is not None and "permission denied" in web.trouble)
-    assert AgentPages("a", supervisor).ready().ok is False
+    assert AgentPages("a", supervisor, FakeDiscovered()).ready().ok is False
 
 
 def test_an_app_that_hangs_holds_up_no_other(
@@ -205,7 +206,7 @@ def test_a_process_that_is_leaving_still_lives(
     wait_for(lambda: keys(registry) == {WEB})
     supervisor.stop(1)
     monkeypatch.setattr("secretary.agent.pages.SLACK_S", -1000.0)
-    assert AgentPages("a", supervisor).live().ok
+    assert AgentPages("a", supervisor, FakeDiscovered()).live().ok
 
 
 def test_another_port_leaves_before_it_comes_back(
@@ -261,7 +262,7 @@ def test_a_healthy_process_says_that_it_lives_and_is_ready(
     supervisor: Supervisor, registry: FakeRegistry
 ) -> None:
     supervisor.start([plan("web", FakeProbe())])
-    pages = AgentPages("a", supervisor)
+    pages = AgentPages("a", supervisor, FakeDiscovered())
     wait_for(lambda: pages.ready().ok)
     assert pages.live().ok
     assert supervisor.services[0].registration.place is Place.REGISTERED

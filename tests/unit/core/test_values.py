@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from secretary.core.addresses import ETCD_URL, IP, SERVER_NAME, STATUS_ADDRESS, TARGET
+from secretary.core.addresses import ETCD_URL, IP, SERVER_NAME, STATUS_ADDRESS
 from secretary.core.options import OPTIONS
 from secretary.core.settings import HostPort, StatusRange
+from secretary.core.target import TARGET
 from secretary.core.values import (
     HEADER,
     META,

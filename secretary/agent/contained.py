@@ -1,0 +1,46 @@
+"""The services of containers: each change that Docker tells becomes plans, and these run.
+
+Meets the fixed services in the supervisor, and keeps their turns apart: Docker's thread and the
+main thread both change what runs.
+"""
+
+import threading
+from collections.abc import Sequence
+
+from secretary.agent.planner import Fault, Planner
+from secretary.agent.ports import Containers
+from secretary.agent.service import Plan
+from secretary.agent.supervisor import Supervisor
+
+
+class Contained:
+    """What runs: the fixed plans, and those of the containers that serve."""
+
+    def __init__(self, supervisor: Supervisor, planner: Planner, fixed: Sequence[Plan]) -> None:
+        self.faults: tuple[Fault, ...] = ()
+        self.containers: Containers | None = None
+        """Who watches Docker; None while no container is asked for."""
+        self._supervisor = supervisor
+        self._planner = planner
+        self._fixed = fixed
+        self._lock = threading.Lock()
+
+    def start(self) -> None:
+        with self._lock:
+            self._supervisor.start(self._plans())
+
+    def follow(self, planner: Planner, fixed: Sequence[Plan]) -> None:
+        """Go on by other settings."""
+        with self._lock:
+            self._planner, self._fixed = planner, fixed
+            self._supervisor.follow(self._plans())
+
+    def changed(self) -> None:
+        """Take up which containers serve now."""
+        with self._lock:
+            self._supervisor.follow(self._plans())
+
+    def _plans(self) -> list[Plan]:
+        running = self.containers.running if self.containers is not None else ()
+        plans, self.faults = self._planner.contained(running, self._fixed)
+        return [*self._fixed, *plans]
