@@ -180,7 +180,7 @@ def check(settings: RunSettings) -> Iterator[Finding]:
         except DockerError as error:
             yield Finding(False, "docker", str(error))
             return
-        yield Finding(True, "docker", f"answers; {len(roster.running)} containers run")
+        yield Finding(True, "docker", f"answers; of those asked for run {len(roster.running)}")
         contained, faults = planner.contained(roster.running)
         for fault in faults:
             yield Finding(False, "container", fault.text.removeprefix("container "))

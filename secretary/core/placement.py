@@ -4,7 +4,7 @@ Networks or ports that cannot be told apart are a SettingsError that lists them.
 """
 
 import ipaddress
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -41,12 +41,9 @@ def place(
         ip, why = _own_address(container, network, host_ip)
         return Place(HostPort(ip, port), HostPort(ip, port), why)
     port = port or _only_port(container, (p.port for p in container.published), "publishes")
-    published = _passed_on(container, port)
-    probe_at = HostPort(_inner_address(container, network), port)
+    at = _passed_on(container, port, host_ip)
     why = f"where the host passes on port {port} of container {container.name}"
-    if ipaddress.ip_address(published.host_ip).is_unspecified:
-        return Place(HostPort(host_ip(), published.host_port), probe_at, why)
-    return Place(HostPort(published.host_ip, published.host_port), probe_at, why)
+    return Place(at, HostPort(_inner_address(container, network), port), why)
 
 
 def _own_address(
@@ -101,8 +98,8 @@ def _only_port(container: Container, ports: Iterable[int], verb: str) -> int:
     )
 
 
-def _passed_on(container: Container, port: int) -> Published:
-    """Return how the host passes on a port, where there is one way that others can use."""
+def _passed_on(container: Container, port: int, host_ip: Callable[[], str]) -> HostPort:
+    """Return where the host passes on a port, if there is one way that others can use."""
     ways = [published for published in container.published if published.port == port]
     if not ways:
         raise SettingsError(
@@ -115,18 +112,24 @@ def _passed_on(container: Container, port: int) -> Published:
             f"container {container.name}: port {port} is published on {ways[0].host_ip} only,"
             " which no other host can reach"
         )
-    # The unspecified addresses of both families are one way.
-    distinct = {
-        (None if ipaddress.ip_address(way.host_ip).is_unspecified else way.host_ip, way.host_port)
-        for way in usable
-    }
-    if len(distinct) > 1:
-        listed = _listed(str(HostPort(way.host_ip, way.host_port)) for way in usable)
+    found = list(dict.fromkeys(_addresses(usable, host_ip)))
+    if len(found) > 1:
         raise SettingsError(
-            f"container {container.name}: port {port} is published several times, {listed}:"
-            " publish it once"
+            f"container {container.name}: port {port} is published several times,"
+            f" {_listed(map(str, found))}: publish it once"
         )
-    return usable[0]
+    return found[0]
+
+
+def _addresses(ways: Sequence[Published], host_ip: Callable[[], str]) -> Iterator[HostPort]:
+    """Yield where each way begins. Docker may publish another port for each family of addresses."""
+    anywhere = [way for way in ways if ipaddress.ip_address(way.host_ip).is_unspecified]
+    yield from (HostPort(way.host_ip, way.host_port) for way in ways if way not in anywhere)
+    if anywhere:
+        ip = host_ip()
+        version = ipaddress.ip_address(ip).version
+        same = [way for way in anywhere if ipaddress.ip_address(way.host_ip).version == version]
+        yield from (HostPort(ip, way.host_port) for way in same or anywhere)
 
 
 def _listed(parts: Iterable[str]) -> str:

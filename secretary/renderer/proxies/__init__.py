@@ -18,7 +18,7 @@ from secretary.renderer.proxies.runtime import HaproxyRuntime
 
 
 class Proxies:
-    """Makes what a group needs of its proxy; `stop` ends every command that still runs."""
+    """Makes what a group needs of its proxy; `stop` ends all that still runs or waits."""
 
     def __init__(self) -> None:
         self._commands = Commands()
@@ -53,7 +53,7 @@ class Proxies:
                 systemctl = ("systemctl", "reload", unit)
                 reload = reloads.CommandReload(systemctl, group.reload_timeout_s, self._commands)
                 main_pid = _pid_of(group.pidfile) if group.pidfile else self._pid_of_unit(unit)
-        return HandedOver(reload, main_pid, group.settle_s)
+        return HandedOver(reload, main_pid, group.settle_s, stop=self._commands.stopping)
 
     def runtime(self, group: GroupSettings) -> Runtime | None:
         """Return the running proxy whose servers can be changed; None without a socket."""

@@ -48,12 +48,15 @@ class Ran:
 
 
 class Commands:
-    """Runs commands one at a time or in several threads; `stop` ends what runs, for good."""
+    """Runs commands one at a time or in several threads; `stop` ends what runs, for good.
+
+    `stopping` is set from then on, for those who wait for what a command has begun.
+    """
 
     def __init__(self) -> None:
         self._running: set[subprocess.Popen[bytes]] = set()
         self._lock = threading.Lock()
-        self._stopping = False
+        self.stopping = threading.Event()
         self._told: dict[str, str] = {}
 
     def run(self, arguments: Sequence[str], timeout_s: float) -> Ran:
@@ -70,7 +73,7 @@ class Commands:
     def stop(self) -> None:
         """Kill what runs, and start nothing any more."""
         with self._lock:
-            self._stopping = True
+            self.stopping.set()
             for process in self._running:
                 _kill(process, wait=False)
 
@@ -108,7 +111,7 @@ class Commands:
     def _start(self, arguments: Sequence[str], output: int) -> subprocess.Popen[bytes] | Ran:
         environ = {k: v for k, v in os.environ.items() if not k.startswith(_NOT_FOR_OTHERS)}
         with self._lock:
-            if self._stopping:
+            if self.stopping.is_set():
                 return Ran(None, f"{arguments[0]}: not run, we are stopping")
             try:
                 process = subprocess.Popen(

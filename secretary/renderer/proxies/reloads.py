@@ -4,6 +4,7 @@ That it was asked is all that they know; whether it did is `handover`'s.
 """
 
 import os
+import re
 import signal
 import threading
 import time
@@ -19,6 +20,8 @@ from secretary.renderer.proxies.processes import Answer
 
 DOCKER_TIMEOUT_S: Final = 10
 PIDFILE_S: Final = 0.5
+_PROXY: Final = re.compile(r"\S+: master process|(?:\S*/)?(?:nginx|haproxy)(?: |$)")
+"""The title of a proxy's main process: nginx's own of itself, and its kin's; or the program's."""
 
 
 class CommandReload:
@@ -104,12 +107,14 @@ def pid_in(pidfile: str) -> int:
         threading.Event().wait(processes.LOOK_S)
     if text is None:
         raise ReloadFailed(f"reload failed: there is no {pidfile}: the proxy is down")
-    if text == "1":  # a container's file, seen from outside it
+    if text == "1" and not _PROXY.match(processes.title(1)):
+        # The file is a container's, and we see it from outside; process 1 is some kind of init.
         raise ReloadFailed(
             f"reload failed: {pidfile} names process 1, which is the proxy only within its own"
-            " container: say docker:CONTAINER:SIGNAL"
+            f" container; here it is {_titled(1)}: share that container's process namespace, or say"
+            " docker:CONTAINER:SIGNAL"
         )
-    if not text.isdecimal() or not 1 < int(text) < 2**31:
+    if not text.isdecimal() or not 1 <= int(text) < 2**31:
         raise ReloadFailed(f"reload failed: {pidfile} does not hold the id of a process")
     return int(text)
 

@@ -72,6 +72,14 @@ def test_both_families_of_one_port_are_one_way() -> None:
     assert placed(of, Advertise.HOST).at == HostPort(HOST_IP, 32768)
 
 
+def test_of_two_ports_for_two_families_the_addresss_own_is_taken() -> None:
+    """Docker chooses free ports for each family by itself."""
+    of = container(published=(published(8080, 32771), published(8080, 32770, "::")))
+    assert placed(of, Advertise.HOST).at == HostPort(HOST_IP, 32771)
+    six = place(of, Advertise.HOST, network=None, port=None, host_ip=lambda: "fd00::5")
+    assert six.at == HostPort("fd00::5", 32770)
+
+
 def test_a_port_published_on_one_address_is_at_that_address() -> None:
     of = container(published=(published(8080, 80, "192.0.2.7"),))
     assert placed(of, Advertise.HOST).at == HostPort("192.0.2.7", 80)
@@ -86,7 +94,7 @@ def test_a_port_that_others_cannot_reach_is_refused() -> None:
 
 def test_a_port_published_twice_is_refused_with_both_ways() -> None:
     of = container(published=(published(8080, 80), published(8080, 81)))
-    assert "0.0.0.0:80, 0.0.0.0:81: publish it once" in refusal(of, Advertise.HOST)
+    assert "10.0.0.5:80, 10.0.0.5:81: publish it once" in refusal(of, Advertise.HOST)
 
 
 def test_a_container_in_the_hosts_network_is_at_the_hosts_address() -> None:
