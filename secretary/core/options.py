@@ -118,6 +118,7 @@ OPTIONS: Final[tuple[Option, ...]] = (
     _service(
         "grace", duration("0s", "24h"),
         "Time from the start in which failures before the first success do not count.", "0s",
+        own_defaults={"host": "5s"},  # a container that has just begun does not listen yet
     ),
     _service(
         "ttl", duration("2s", "24h", whole=True),

@@ -24,7 +24,7 @@ from secretary.core.settings import (
     ServiceSettings,
 )
 from secretary.core.settings_file import ParsedFile
-from secretary.core.sources import DEFAULTS, from_environ, from_flags
+from secretary.core.sources import DEFAULTS, from_environ, from_flags, own_defaults
 from secretary.core.target import DOCKER
 
 Flags: TypeAlias = Mapping[str, tuple[str, ...]]
@@ -175,6 +175,9 @@ def _asked(
     above = (*shell, table)
     below = tuple(layers((), file))
     read = Reading(options_of("run", Scope.SERVICE), (*above, *below), own=None if is_only else own)
+    if read["container"] is not None:
+        grace = {"grace": own_defaults("host")["grace"]}
+        below = tuple(layers((), file, own_defaults=grace))
     return _Asked(read, above, below, frozenset(own), where)
 
 

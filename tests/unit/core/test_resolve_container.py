@@ -49,6 +49,15 @@ def test_a_sidecar_takes_all_from_the_labels() -> None:
     assert (settings.rhythm.interval_s, settings.key_by) == (5, KeyBy.IP)
 
 
+def test_a_container_that_has_just_begun_has_some_grace() -> None:
+    """It does not listen yet, and is asked at the fast interval until it does."""
+    of = container({"secretary.name": "web"}, **PUBLISHED)
+    for rules in (sidecar(), host()):
+        assert found(of, rules)[0].rhythm.grace_s == 5
+    assert found(of, sidecar({"grace": ("0s",)}))[0].rhythm.grace_s == 0
+    assert found(of, sidecar(content=b"grace = 7"))[0].rhythm.grace_s == 7
+
+
 def test_a_flag_wins_over_a_label_and_a_label_over_the_top_of_the_file() -> None:
     of = container({"secretary.name": "web", "secretary.weight": "5", "secretary.ttl": "5s"})
     rules = sidecar({"weight": ("7",)}, b"ttl = 9\nrise = 4")
