@@ -1,7 +1,6 @@
 """Containers become plans: the same ones while nothing changes, and one's fault is its own."""
 
 import logging
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -164,20 +163,6 @@ def test_what_nobody_foresaw_in_one_container_is_its_own_fault(world: World) -> 
     plans, faults = Broken().planner(HOST).contained([app(1), app(2)])
     assert [plan.container and plan.container.name for plan in plans] == ["web-2"]
     assert "unforeseen: RuntimeError('gone mad')" in faults[0].text
-
-
-@pytest.fixture
-def registry() -> FakeRegistry:
-    return FakeRegistry()
-
-
-@pytest.fixture
-def supervisor(registry: FakeRegistry) -> Iterator[Supervisor]:
-    supervisor = Supervisor(registry)
-    yield supervisor
-    supervisor.stop(1)
-    for service in supervisor.services:
-        service.join(5)
 
 
 def test_records_follow_the_containers(

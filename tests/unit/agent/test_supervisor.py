@@ -1,7 +1,6 @@
 """Services start, change and stop together, and one's trouble is never another's."""
 
 import time
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -43,20 +42,6 @@ def plan(name: str, probe: FakeProbe, port: int = 8080, **settings: Any) -> Plan
     instance = msgspec.convert(fields, Instance)
     key = instance.key(given.prefix, KeyBy.IP)
     return Plan(given, instance, key, ProbeSettings(target="tcp://127.0.0.1:1"), probe)
-
-
-@pytest.fixture
-def registry() -> FakeRegistry:
-    return FakeRegistry()
-
-
-@pytest.fixture
-def supervisor(registry: FakeRegistry) -> Iterator[Supervisor]:
-    supervisor = Supervisor(registry)
-    yield supervisor
-    supervisor.stop(1)
-    for service in supervisor.services:
-        service.join(5)
 
 
 def keys(registry: FakeRegistry) -> set[str]:
