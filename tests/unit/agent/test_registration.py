@@ -23,11 +23,6 @@ TTL_S = 30
 
 
 @pytest.fixture
-def registry() -> FakeRegistry:
-    return FakeRegistry()
-
-
-@pytest.fixture
 def registration(registry: FakeRegistry) -> Registration:
     return Registration("web", KEY, OURS, TTL_S, registry)
 

@@ -2,7 +2,8 @@
 
 import pytest
 
-from secretary.agent.discovery.address import Chosen, choose
+from secretary.agent.discovery.address import choose
+from secretary.agent.ports import Chosen
 from secretary.core.errors import AddressError
 from secretary.core.settings import HostPort
 
