@@ -119,7 +119,8 @@ class Planner:
         try:
             outcome = list(self._contained(container, rules, running))
         except AddressError as error:
-            return error  # of this host, and not of the container: may be another one next time
+            # Of this host, and not of the container: it may have one at the next look.
+            return AddressError(f"container {container.name}: {error}")
         except SettingsError as error:
             outcome = error
         except Exception as error:
@@ -193,8 +194,7 @@ class Planner:
 
 
 def _is_meant(container: Container, rules: ContainerRules) -> bool:
-    ref = rules.ref
-    return ref is None or container.name == ref or container.id.startswith(ref)
+    return rules.ref is None or container.answers_to(rules.ref)
 
 
 def _by_age(running: Sequence[Container]) -> list[Container]:

@@ -5,10 +5,13 @@ whoever started the container.
 """
 
 import enum
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
-REGISTRATOR_MARK = "SERVICE_"
+REGISTRATOR_MARK: Final = "SERVICE_"
+_ID: Final = re.compile(r"[0-9a-f]{12,64}")
 
 
 class Health(enum.Enum):
@@ -60,6 +63,13 @@ class Container:
     has_health_check: bool = False
     life: int = 0
     """Which life since `started_at`: one more after each pause."""
+
+    def answers_to(self, ref: str) -> bool:
+        """Whether it is meant by its name, or by its id: whole, or the twelve digits that are shown.
+
+        Shorter beginnings of ids are names too often: there are containers called db and cafe.
+        """
+        return self.name == ref or (_ID.fullmatch(ref) is not None and self.id.startswith(ref))
 
     @property
     def incarnation(self) -> str:

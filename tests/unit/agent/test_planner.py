@@ -128,7 +128,7 @@ def test_an_address_that_cannot_be_told_is_asked_for_again(world: World) -> None
     planner = world.planner(HOST)
     world.ip = None
     plans, faults = planner.contained([app(1)])
-    assert (plans, faults[0].text) == ([], "--ip auto: no route to etcd")
+    assert (plans, faults[0].text) == ([], "container web-1: --ip auto: no route to etcd")
     world.ip = "10.0.0.5"
     plans, faults = planner.contained([app(1)])
     assert (len(plans), faults) == (1, ())
@@ -149,8 +149,15 @@ def test_a_sidecar_has_one_container_by_name_or_id_and_waits_for_it(world: World
     assert (plans, faults[0].text) == ([], "container web-1: does not run; waiting")
     (plan,), faults = planner.contained([container(), app(2)])
     assert (plan.instance.addr, faults) == ("172.17.0.2:8080", ())
-    by_id = resolve({"container": ("a1a1a1",), "name": ("web",)}, {}, None).settings
+    by_id = resolve({"container": ("a1" * 6,), "name": ("web",)}, {}, None).settings
     assert len(world.planner(by_id).contained([container(), app(2)])[0]) == 1
+
+
+def test_a_short_name_is_no_beginning_of_an_id(world: World) -> None:
+    """A container called db may be away, and another's id begin so."""
+    by_name = resolve({"container": ("a1",), "name": ("web",)}, {}, None).settings
+    plans, faults = world.planner(by_name).contained([container(id="a1" * 32, name="shop")])
+    assert (plans, faults[0].text) == ([], "container a1: does not run; waiting")
 
 
 def test_what_nobody_foresaw_in_one_container_is_its_own_fault(world: World) -> None:
