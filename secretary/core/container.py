@@ -65,7 +65,7 @@ class Container:
     """Which life since `started_at`: one more after each pause."""
 
     def answers_to(self, ref: str) -> bool:
-        """Whether it is meant by its name, or by its id: whole, or the twelve digits that are shown.
+        """Whether it is meant by its name, or by its id or the first twelve digits of that.
 
         Shorter beginnings of ids are names too often: there are containers called db and cafe.
         """

@@ -120,9 +120,9 @@ class ServiceSettings(msgspec.Struct, frozen=True, kw_only=True):
 class ContainerRules(msgspec.Struct, frozen=True, kw_only=True):
     """Which containers have services, and what is said of these apart from their labels.
 
-    `ref` is a name, an id or its first twelve digits, or `self`; None: every container that has labels for us,
-    and with `auto` every one that has a published port. What stands in `above` wins over a label,
-    a label over what stands in `below`. `own` are the options given for this one alone.
+    `ref` is a name, an id or its first twelve digits, or `self`; None: every container that has
+    labels for us, and with `auto` every one that has a published port. What stands in `above` wins
+    over a label, a label over what stands in `below`. `own` are the options given for this alone.
     """
 
     ref: str | None
