@@ -35,10 +35,10 @@ def run(*arguments: str, timeout_s: float = 30, **env: str) -> subprocess.Comple
 
 
 class Secretary:
-    """`secretary run` while entered; killed at the end if it still runs. `log` is its stderr."""
+    """`secretary VERB` while entered; killed at the end if it still runs. `log` is its stderr."""
 
-    def __init__(self, *arguments: str, **env: str) -> None:
-        self._arguments = arguments
+    def __init__(self, *arguments: str, verb: str = "run", **env: str) -> None:
+        self._arguments = (verb, *arguments)
         self._env = env
         self._file = tempfile.NamedTemporaryFile(prefix="secretary-", suffix=".log")  # noqa: SIM115
 
@@ -63,7 +63,7 @@ class Secretary:
 
     def __enter__(self) -> Self:
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "secretary", "run", *self._arguments],
+            [sys.executable, "-m", "secretary", *self._arguments],
             stdin=subprocess.DEVNULL,
             stdout=self._file,
             stderr=self._file,
@@ -115,8 +115,12 @@ class Secretary:
 
     def status(self) -> dict[str, Any]:
         """Return what /status says of the first service."""
-        service: dict[str, Any] = json.loads(self.page("/status")[1])["services"][0]
-        return service
+        return self.services()[0]
+
+    def services(self) -> list[dict[str, Any]]:
+        """Return what /status says of each service."""
+        told: list[dict[str, Any]] = json.loads(self.page("/status")[1])["services"]
+        return told
 
     def probes(self) -> int:
         """Return how many probes have passed."""

@@ -1,7 +1,6 @@
-"""A Docker daemon for the tests, and this checkout's image on it.
+"""A Docker daemon for all tests, and this checkout's image on it.
 
-A daemon that answers already is used as it is. Otherwise one is started with a state, a socket
-and a bridge of its own, and without firewall rules; it and all it mounted are gone afterwards.
+A daemon that answers already is used as it is. Otherwise one is started for the tests alone.
 No image is ever pulled: the base is made with debootstrap and kept in the user's cache.
 """
 
@@ -20,7 +19,7 @@ from typing import Any
 
 import pytest
 
-from tests.waiting import wait_for
+from tests.system.dockerd import Dockerd
 
 CHECKOUT = Path(__file__).parents[2]
 SUITE = "bookworm"
@@ -37,16 +36,26 @@ class Docker:
     image: str
 
     def __call__(
-        self, *args: str, timeout_s: float = 60.0, check: bool = True
+        self, *args: str, timeout_s: float = 60.0, check: bool = True, stdin: str = ""
     ) -> subprocess.CompletedProcess[str]:
         """Run `docker ARGS`; AssertionError with its whole output if it fails and `check`."""
-        done = _run(["docker", *self.flags(), *args], timeout_s)
+        done = _run(["docker", *self.flags(), *args], timeout_s, stdin)
         if check and done.returncode != 0:
             raise AssertionError(f"docker {' '.join(args)} failed:\n{done.stdout}{done.stderr}")
         return done
 
     def flags(self) -> list[str]:
         return ["--host", self.host] if self.host else []
+
+    def environ(self) -> dict[str, str]:
+        """Return what tells another program of the same daemon."""
+        return {"DOCKER_HOST": self.host} if self.host else {}
+
+    def socket(self) -> Path:
+        """Return the daemon's socket, to be mounted into a container."""
+        host = self.host or os.environ.get("DOCKER_HOST") or "unix:///var/run/docker.sock"
+        assert host.startswith("unix://"), f"a socket is needed, and DOCKER_HOST is {host}"
+        return Path(host.removeprefix("unix://"))
 
     def inspect(self, name: str) -> dict[str, Any]:
         found: list[dict[str, Any]] = json.loads(self("inspect", name).stdout)
@@ -59,72 +68,30 @@ class Docker:
 @pytest.fixture(scope="session")
 def docker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Docker]:
     """A daemon with this checkout's image built on a Debian base."""
-    missing = [] if os.geteuid() == 0 else ["root"]
-    missing += [tool for tool in ("docker", "debootstrap", "tar") if not shutil.which(tool)]
-    if missing:
-        pytest.skip(f"needs {', '.join(missing)}")
+    needs("docker", "debootstrap", "tar")
     run = uuid.uuid4().hex[:8]
     names = (f"secretary-test-base:{run}", f"secretary-test:{run}")
     bound = Docker(None, *names)
     with contextlib.ExitStack() as stack:
         if not bound.answers():
-            if not shutil.which("dockerd"):
-                pytest.skip("no Docker daemon answers, and dockerd is not installed")
-            bound = Docker(stack.enter_context(_daemon(run)), *names)
-        stack.callback(bound, "image", "rm", "--force", *reversed(names), check=False)
-        _import_base(bound)
+            needs("dockerd")
+            bound = Docker(stack.enter_context(Dockerd()).host, *names)
+        stack.callback(_remove_images, bound)
+        import_base(bound)
         _build(bound)
         yield bound
 
 
-@contextlib.contextmanager
-def _daemon(run: str) -> Iterator[str]:
-    """A dockerd of our own. Yields its address."""
-    state = Path(tempfile.mkdtemp(prefix="secretary-docker-"))
-    host = f"unix://{state}/sock"
-    bridge = f"sec{run}"
-    address = f"10.219.{os.getpid() % 256}.1/24"
-    with contextlib.ExitStack() as stack:
-        stack.callback(shutil.rmtree, state, ignore_errors=True)
-        stack.callback(_unmount_below, state)
-        subprocess.run(["ip", "link", "add", bridge, "type", "bridge"], check=True)
-        stack.callback(subprocess.run, ["ip", "link", "delete", bridge], check=True)
-        subprocess.run(["ip", "address", "add", address, "dev", bridge], check=True)
-        log = stack.enter_context((state / "log").open("w"))
-        # fmt: off
-        daemon = subprocess.Popen(
-            ["dockerd", "--host", host, "--data-root", f"{state}/data",
-             "--exec-root", f"{state}/exec", "--pidfile", f"{state}/pid", "--bridge", bridge,
-             "--iptables=false", "--ip-forward=false", "--ip-masq=false"],
-            stdout=log, stderr=log, stdin=subprocess.DEVNULL,
-        )
-        # fmt: on
-        stack.callback(_end, daemon)
-
-        def dockerd_answers() -> bool:
-            assert daemon.poll() is None, f"dockerd ended:\n{(state / 'log').read_text()[-3000:]}"
-            return Docker(host, "", "").answers()
-
-        wait_for(dockerd_answers, timeout_s=60)
-        yield host
+def needs(*tools: str) -> None:
+    """Skip the test unless it may run containers, and these commands are there."""
+    missing = [] if os.geteuid() == 0 else ["root"]
+    missing += [tool for tool in tools if not shutil.which(tool)]
+    if missing:
+        pytest.skip(f"needs {', '.join(missing)}")
 
 
-def _end(daemon: "subprocess.Popen[bytes]") -> None:
-    daemon.terminate()  # it ends its containers and its containerd by itself
-    try:
-        daemon.wait(30)
-    except subprocess.TimeoutExpired:
-        daemon.kill()
-        daemon.wait()
-
-
-def _unmount_below(directory: Path) -> None:
-    mounts = [line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()]
-    for mount in sorted((m for m in mounts if m.startswith(f"{directory}/")), reverse=True):
-        subprocess.run(["umount", "--lazy", mount], check=False)
-
-
-def _import_base(docker: Docker) -> None:
+def import_base(docker: Docker) -> None:
+    """Make the base image on this daemon."""
     root = _debian_root()
     if CA_BUNDLE.exists():  # a build behind a private CA trusts what this machine trusts
         shutil.copyfile(CA_BUNDLE, root / CA_BUNDLE.relative_to("/"))
@@ -165,10 +132,24 @@ def _build(docker: Docker) -> None:
     # fmt: on
 
 
-def _run(command: Sequence[str], timeout_s: float) -> subprocess.CompletedProcess[str]:
+def _remove_images(docker: Docker) -> None:
+    """Remove what this run has built, the stages without a name among it."""
+    base = docker("image", "inspect", "--format", "{{.Id}}", docker.base_image, check=False)
+    unnamed = docker("image", "ls", "--quiet", "--no-trunc", "--filter", "dangling=true")
+    docker("image", "rm", "--force", docker.image, check=False)
+    for image in unnamed.stdout.split() if base.returncode == 0 else ():
+        history = docker("history", "--quiet", "--no-trunc", image, check=False)
+        if base.stdout.strip() in history.stdout:
+            docker("image", "rm", "--force", image, check=False)
+    docker("image", "rm", "--force", docker.base_image, check=False)
+
+
+def _run(
+    command: Sequence[str], timeout_s: float, stdin: str = ""
+) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         command,
-        stdin=subprocess.DEVNULL,
+        input=stdin,
         capture_output=True,
         text=True,
         timeout=timeout_s,
