@@ -13,14 +13,14 @@ import pytest
 
 from secretary.core.errors import ReloadFailed
 from secretary.core.settings import CommandReload, SignalReload, SystemdReload
-from secretary.renderer.proxies import processes, reloads
+from secretary.renderer.proxies import Proxies, processes, reloads
 from secretary.renderer.proxies.handover import HandedOver
 from secretary.renderer.proxies.processes import Answer
 from tests.apps import free_port
 from tests.system.docker_bed import CHECKOUT
 from tests.system.haproxy_bed import HaproxyBed
 from tests.system.nginx_bed import NginxBed
-from tests.system.reload_bed import front, reload, stub_systemctl
+from tests.system.reload_bed import front, group, reload, stub_systemctl
 from tests.waiting import wait_for
 
 
@@ -234,6 +234,19 @@ def test_stopping_ends_the_waiting(nginx: NginxBed) -> None:
     hup = handed_over(SignalReload("HUP", str(nginx.pidfile)), nginx.pidfile, stop=stop)
     with pytest.raises(ReloadFailed, match="it is not known whether the proxy took it up"):
         hup()
+
+
+def test_stopping_the_proxies_ends_it_too(nginx: NginxBed) -> None:
+    """A group that is told to stop while nginx refuses its configuration does not wait for it."""
+    (nginx.fragments / "bad.conf").write_text("nonsense;")
+    proxies = Proxies()
+    hup = proxies.reload(group(SignalReload("HUP", str(nginx.pidfile))))
+    assert hup is not None
+    timer = threading.Timer(0.3, proxies.stop)
+    timer.start()
+    with pytest.raises(ReloadFailed, match="it is not known whether the proxy took it up"):
+        hup()
+    timer.join()
 
 
 def test_a_command_may_start_the_proxy_or_replace_it(nginx: NginxBed, tmp_path: Path) -> None:

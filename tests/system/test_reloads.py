@@ -15,7 +15,7 @@ from secretary.core.settings import CommandReload, DockerReload, SignalReload, S
 from secretary.renderer.proxies import processes, reloads
 from tests.system.docker_bed import Docker
 from tests.system.nginx_bed import NginxBed
-from tests.system.reload_bed import refusal, reload, stub_systemctl
+from tests.system.reload_bed import nginx_as_process_1, refusal, reload, stub_systemctl
 from tests.waiting import wait_for
 
 
@@ -88,6 +88,18 @@ def test_a_pid_file_of_a_container_is_said(tmp_path: Path) -> None:
     (tmp_path / "pid").write_text("1\n")
     said = refusal(SignalReload("HUP", str(tmp_path / "pid")))
     assert "names process 1, which is the proxy only within its own container" in said
+    assert f"here it is {processes.title(1)[:20]}" in said
+
+
+@pytest.mark.root
+def test_process_1_is_reloaded_where_it_is_the_proxy(tmp_path: Path) -> None:
+    """As in a container that shares the proxy's process namespace, and is not begun by it."""
+    with nginx_as_process_1(tmp_path) as nginx:
+        for _ in range(3):
+            before = nginx.workers
+            nginx.reload_beside()
+            assert nginx.workers
+            assert not before & nginx.workers
 
 
 def test_a_process_that_does_not_know_the_signal_is_spared(
