@@ -138,7 +138,7 @@ class _Agent:
             return None
         roster = _roster(refs, self._contained.changed, self._supervisor.look)
         try:
-            roster.look()
+            roster.knock()
         except DockerAway as error:
             _log.warning("%s; trying again until it answers", error)
         except DockerRefused as error:

@@ -4,6 +4,7 @@ Meets the fixed services in the supervisor, and keeps their turns apart: Docker'
 main thread both change what runs.
 """
 
+import logging
 import threading
 from collections.abc import Sequence
 
@@ -11,6 +12,8 @@ from secretary.agent.planner import Fault, Planner
 from secretary.agent.ports import Containers
 from secretary.agent.service import Plan
 from secretary.agent.supervisor import Supervisor
+
+_log = logging.getLogger(__name__)
 
 
 class Contained:
@@ -41,6 +44,15 @@ class Contained:
             self._supervisor.follow(self._plans())
 
     def _plans(self) -> list[Plan]:
-        running = self.containers.running if self.containers is not None else ()
-        plans, self.faults = self._planner.contained(running, self._fixed)
+        containers = self.containers
+        if containers is None:
+            self.faults = ()
+            return list(self._fixed)
+        plans, faults = self._planner.contained(
+            containers.running, self._fixed, is_all=containers.seen
+        )
+        for fault in faults:
+            if fault not in self.faults:
+                _log.warning("%s", fault.text)
+        self.faults = faults
         return [*self._fixed, *plans]

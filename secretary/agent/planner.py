@@ -1,7 +1,7 @@
 """What services come to on this host: settings, and containers with labels, into plans.
 
 How an address is found and how an app is asked are told by the two callables that it is given.
-What is wrong with one container concerns that container alone, and is said once.
+What is wrong with one container concerns that container alone.
 """
 
 import hashlib
@@ -59,7 +59,6 @@ class Planner:
         self._make_probe = make_probe
         self._chosen: dict[str, Chosen] = {}
         self._known: dict[tuple[int, str], tuple[Container, list[Plan] | SettingsError]] = {}
-        self._faults: tuple[Fault, ...] = ()
 
     def fixed(self) -> list[Plan]:
         """Return the plans of the services that are no container's. SettingsError."""
@@ -78,17 +77,18 @@ class Planner:
         return self._plan(service, chosen.ip, self._id, None), chosen.why
 
     def contained(
-        self, running: Sequence[Container], fixed: Sequence[Plan] = ()
+        self, running: Sequence[Container], fixed: Sequence[Plan] = (), *, is_all: bool = True
     ) -> tuple[list[Plan], tuple[Fault, ...]]:
         """Return the plans of the containers that run, and what is wrong with the others.
 
-        Of two that want one key, a fixed one has it, or the one that started earlier.
+        `is_all` is False while there may be others that run. Of two that want one key, a fixed
+        one has it, or the one that started earlier.
         """
         taken = {plan.key: plan for plan in fixed}
         plans, faults, seen = list[Plan](), list[Fault](), set[tuple[int, str]]()
         for number, rules in enumerate(self._settings.containers):
             found = [each for each in _by_age(running) if _is_meant(each, rules)]
-            if rules.ref is not None and not found:
+            if rules.ref is not None and not found and is_all:
                 faults.append(Fault(rules.ref, f"container {rules.ref}: does not run; waiting"))
             for container in found:
                 seen.add((number, container.id))
@@ -104,8 +104,7 @@ class Planner:
                         text = f"container {container.name}: {_same_key(plan, other)}"
                         faults.append(Fault(container.name, text))
         self._known = {key: known for key, known in self._known.items() if key in seen}
-        self._say(tuple(faults))
-        return plans, self._faults
+        return plans, tuple(faults)
 
     def _of(
         self, number: int, container: Container, running: Sequence[Container]
@@ -185,12 +184,6 @@ class Planner:
                 " address as --ip, or run the secretary in the host's network"
             )
         return ip
-
-    def _say(self, faults: tuple[Fault, ...]) -> None:
-        for fault in faults:
-            if fault not in self._faults:
-                _log.warning("%s", fault.text)
-        self._faults = faults
 
 
 def _is_meant(container: Container, rules: ContainerRules) -> bool:

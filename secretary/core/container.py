@@ -55,6 +55,8 @@ class Container:
     environ: Mapping[str, str] = field(default_factory=dict)
     """Those variables alone that begin with REGISTRATOR_MARK: the rest may be secrets."""
     network_mode: NetworkMode = NetworkMode.OWN
+    is_guest: bool = False
+    """Whether its network is another container's, and so are the ports that are published."""
     networks: Mapping[str, str] = field(default_factory=dict)
     """The address in each network, by the network's name; IPv4 where there is one."""
     exposed: tuple[int, ...] = ()

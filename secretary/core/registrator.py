@@ -28,7 +28,12 @@ _NO_META: Final = re.compile(r"NAME|TAGS|IGNORE|ID|CHECK_.*")
 
 
 def services(container: Container, *, auto: bool) -> list[Layer]:
-    """Return a layer for each published port that is named, with `auto` for every one."""
+    """Return a layer for each published port that is named, with `auto` for every one.
+
+    A guest in another's network publishes nothing: the ports are its host's.
+    """
+    if container.is_guest:
+        return []
     who = f"container {printable(container.name)}"
     ports = sorted({published.port for published in container.published})
     found: list[Layer] = []

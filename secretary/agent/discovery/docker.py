@@ -6,24 +6,24 @@ and the layers below raise leaves as a DockerError of one line.
 
 import contextlib
 import json
-import os
+import socket
 import ssl
 import threading
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
-from urllib.parse import quote, urlsplit
+from urllib.parse import SplitResult, quote, urlsplit
 
 import msgspec
 
 from secretary.agent.discovery import inspected
 from secretary.agent.discovery.docker_events import ACTIONS, TYPES, Events
+from secretary.agent.discovery.docker_trust import Trust, reason
 from secretary.agent.discovery.inspected import Inspected
 from secretary.core.errors import DockerAway, DockerError, DockerRefused
 from secretary.core.values import printable
 
 CALL_TIMEOUT_S: Final = 5.0
 _SOCKET: Final = "unix:///var/run/docker.sock"
-_PEM: Final = ("ca.pem", "cert.pem", "key.pem")
 _GATEWAY: Final = (502, 503, 504)
 """What a proxy says when the daemon behind it does not answer."""
 _MOST_OF_AN_ANSWER: Final = 200
@@ -48,18 +48,18 @@ class Docker:
         try:
             parts = urlsplit(docker.utils.parse_host(url))
             is_local = parts.scheme == "http+unix"
-            if not is_local and parts.scheme not in ("http", "https"):
-                raise ValueError(f"{parts.scheme} is not supported")
-            self.at = f"unix://{parts.path}" if is_local else f"tcp://{parts.hostname}:{parts.port}"
+            if parts.netloc if is_local else parts.scheme not in ("http", "https"):
+                raise ValueError("neither a local path nor TCP")
+            self.at = f"unix://{parts.path}" if is_local else f"tcp://{_joined(parts)}"
         except (ValueError, docker.errors.DockerException) as error:
             raise DockerRefused(
                 "DOCKER_HOST is to be unix:///path or tcp://host:port, without credentials"
             ) from error
-        self._url = self.at
-        self._tls: Any = False
+        self._path = parts.path if is_local else None
+        self._address = (parts.hostname or "", parts.port or 0)
         is_verified = environ.get("DOCKER_TLS_VERIFY") or environ.get("DOCKER_CERT_PATH")
-        if not is_local and (is_verified or parts.scheme == "https"):
-            self._tls = self._trust(environ)
+        is_secure = not is_local and (is_verified or parts.scheme == "https")
+        self._trust = Trust(environ) if is_secure else None
         self._lock = threading.Lock()
         self._client: Any = None
         self._base = ""
@@ -87,8 +87,8 @@ class Docker:
         response = self._get("/events", params={"filters": _FILTER}, stream=True)
         if response.status_code != 200:
             with response:
-                raise self._answered("/events", response)
-        return Events(response, self.at, self._failure)
+                raise self._anew("/events", response)
+        return Events(response, self.at, self._ended)
 
     def ping(self) -> None:
         """Ask for the version: a DockerError when Docker does not tell."""
@@ -117,7 +117,7 @@ class Docker:
     def _ask(self, path: str) -> bytes:
         with self._get(path) as response:
             if response.status_code != 200:
-                raise self._answered(path, response)
+                raise self._anew(path, response)
             return bytes(response.content)
 
     def _get(self, path: str, **how: Any) -> Any:
@@ -125,7 +125,11 @@ class Docker:
             if self._client is None:
                 self._connect()
             client, base = self._client, self._base
-        return self._send(client, f"{base}{path}", **how)
+        try:
+            return self._send(client, f"{base}{path}", **how)
+        except DockerAway:
+            self.close()  # the next call begins anew: it may be another daemon, or another version
+            raise
 
     def _send(self, client: Any, url: str, **how: Any) -> Any:
         try:
@@ -137,14 +141,22 @@ class Docker:
     def _connect(self) -> None:
         """Make the client anew, and ask which version of the API the daemon speaks."""
         self._disconnect()
-        library = self._library
+        library, trust = self._library, self._trust
+        self._knock()
         try:
+            tls: Any = False
+            if trust is not None:
+                tls = library.tls.TLSConfig(
+                    client_cert=(trust.certificate, trust.key),
+                    ca_cert=trust.authority,
+                    verify=True,
+                )
             client = library.APIClient(
-                self._url,
+                self.at,
                 # Any will do: with one given the library asks nothing while it is made.
                 version=library.constants.DEFAULT_DOCKER_API_VERSION,
                 timeout=CALL_TIMEOUT_S,
-                tls=self._tls,
+                tls=tls,
             )
         except (library.errors.DockerException, OSError) as error:
             raise DockerRefused(f"Docker at {self.at}: {error}") from error
@@ -158,28 +170,35 @@ class Docker:
         except ValueError as error:
             client.close()
             raise DockerAway(f"Docker at {self.at}: GET /version: {error}") from error
-        except DockerError:
+        except DockerError as error:
             client.close()
-            raise
+            if trust is None or not isinstance(error, DockerAway):
+                raise
+            if (why := trust.objection(*self._address)) is None:
+                raise
+            raise self._distrusted(why) from error
         self._client, self._base = client, f"{client.base_url}/v{version.api}"
+
+    def _knock(self) -> None:
+        """Try a local socket ourselves: the library forgets to close one that nobody answers."""
+        if self._path is not None:
+            try:
+                with socket.socket(socket.AF_UNIX) as knocking:
+                    knocking.settimeout(CALL_TIMEOUT_S)
+                    knocking.connect(self._path)
+            except OSError as error:
+                failure = self._failure(error)
+                raise failure from error
 
     def _disconnect(self) -> None:
         client, self._client = self._client, None
         if client is not None:
             client.close()
 
-    def _trust(self, environ: Mapping[str, str]) -> Any:
-        """Return what TLS goes by: the three files that the docker command has as well."""
-        home = os.path.join(environ.get("HOME", ""), ".docker")
-        directory = environ.get("DOCKER_CERT_PATH") or home
-        files = [os.path.join(directory, name) for name in _PEM]
-        for file in files:
-            if not os.access(file, os.R_OK):
-                raise DockerRefused(f"DOCKER_CERT_PATH: {file} cannot be read")
-        authority, *certificate = files
-        return self._library.tls.TLSConfig(
-            client_cert=tuple(certificate), ca_cert=authority, verify=True
-        )
+    def _anew(self, path: str, response: Any) -> DockerError:
+        """Agree on a version anew, which this daemon may not speak, and return what it said."""
+        self.close()
+        return self._answered(path, response)
 
     def _answered(self, path: str, response: Any, *, is_one: bool = False) -> DockerError:
         """Return what an answer other than 200 means; `is_one` for what concerns a container."""
@@ -193,6 +212,11 @@ class Docker:
             return DockerAway(message)
         return DockerError(message) if is_one else DockerRefused(message)
 
+    def _ended(self) -> DockerError:
+        """Return what it means that a stream of events has ended, in whatever way."""
+        self.close()
+        return DockerAway(f"Docker at {self.at} does not answer: it ended the events")
+
     def _failure(self, error: Exception) -> DockerError:
         """Return what it means that no answer came."""
         causes = list(_causes(error))
@@ -202,14 +226,12 @@ class Docker:
                     f"Docker at {self.at}: this user may not open it; add it to the group docker,"
                     " or set DOCKER_HOST to a filtering proxy"
                 )
-            if isinstance(cause, ssl.SSLError) and not isinstance(
-                cause, ssl.SSLEOFError | ssl.SSLZeroReturnError
-            ):
-                why = getattr(cause, "verify_message", "") or cause.reason or str(cause)
-                return DockerRefused(
-                    f"Docker at {self.at}: TLS fails: {printable(why)}; see DOCKER_CERT_PATH"
-                )
+            if isinstance(cause, ssl.SSLError) and (why := reason(cause)) is not None:
+                return self._distrusted(why)
         return DockerAway(f"Docker at {self.at} does not answer: {_why(causes)}")
+
+    def _distrusted(self, why: str) -> DockerRefused:
+        return DockerRefused(f"Docker at {self.at}: TLS fails: {why}; see DOCKER_CERT_PATH")
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
@@ -236,6 +258,11 @@ def _why(causes: list[BaseException]) -> str:
     last = causes[-1]
     strerror = last.strerror if isinstance(last, OSError) else None
     return printable(strerror or str(last) or type(last).__name__)[:_MOST_OF_AN_ANSWER]
+
+
+def _joined(parts: SplitResult) -> str:
+    host = parts.hostname or ""
+    return f"[{host}]:{parts.port}" if ":" in host else f"{host}:{parts.port}"
 
 
 def _name(answer: bytes) -> str:

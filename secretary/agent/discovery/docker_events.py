@@ -1,6 +1,6 @@
 """What happens to containers, as Docker tells it: one event after another, until it is closed.
 
-An end that nobody asked for is a DockerAway. What cannot be read as an event is left out.
+An end that nobody asked for is a DockerError. What cannot be read as an event is left out.
 """
 
 import contextlib
@@ -12,7 +12,7 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
-from secretary.core.errors import DockerAway
+from secretary.core.errors import DockerError
 
 _log = logging.getLogger(__name__)
 
@@ -73,14 +73,14 @@ def decode(line: bytes) -> Event | None:
 class Events:
     """Iterate over it once for the events of a streamed `response`.
 
-    `fail` turns what the library raises into one of our errors. `close()` from any thread ends
+    When they end by themselves, what `ended` returns is raised. `close()` from any thread ends
     the iteration at once and may be called twice.
     """
 
-    def __init__(self, response: Any, at: str, fail: Callable[[Exception], Exception]) -> None:
+    def __init__(self, response: Any, at: str, ended: Callable[[], DockerError]) -> None:
         self._response = response
         self._at = at
-        self._fail = fail
+        self._ended = ended
         self._is_closed = False
         self._has_begun = False
         # The library closes a stream by this socket too; there is no public way to it.
@@ -123,7 +123,7 @@ class Events:
             *lines, rest = (rest + chunk).split(b"\n")
             yield from filter(bytes.strip, lines)
         if not self._is_closed:
-            raise DockerAway(f"Docker at {self._at} does not answer: it ended the events")
+            raise self._ended()
 
     def _next(self, chunks: Iterator[bytes]) -> bytes | None:
         try:
@@ -131,7 +131,7 @@ class Events:
         except Exception as error:  # closing makes the layers below stumble in several ways
             if self._is_closed:
                 return None
-            raise self._fail(error) from error
+            raise self._ended() from error
 
 
 class _Actor(msgspec.Struct):

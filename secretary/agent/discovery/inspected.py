@@ -62,6 +62,7 @@ class Inspected:
             network_mode=owner.container.network_mode,
             networks=owner.container.networks,
             published=owner.container.published,
+            is_guest=True,
         )
         return replace(self, container=container, network_of=owner.id)
 

@@ -1,7 +1,8 @@
 """The containers that serve, kept true by Docker's events and a look at all of them now and then.
 
-One thread reads events, another owns the table. While Docker does not answer, what is known is
-kept; then everything is asked anew. What ends a container is acted on before anything is asked.
+One thread reads events, one asks, and one owns the table, which waits for neither. While Docker
+does not answer, what is known is kept; then everything is asked anew. What ends a container is
+acted on without a question.
 """
 
 import contextlib
@@ -10,12 +11,18 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator
-from typing import Final, Protocol, TypeAlias
+from dataclasses import dataclass
+from functools import partial
+from typing import Final, TypeAlias
 
+from secretary.agent.discovery.asker import Answer, Asker
 from secretary.agent.discovery.docker_events import HEALTH, Event
+from secretary.agent.discovery.door import Door
 from secretary.agent.discovery.event_reader import Broken, EventReader, Opened, Stream
 from secretary.agent.discovery.inspected import Inspected
+from secretary.agent.discovery.questions import Questions
 from secretary.agent.discovery.table import Moved, Table
+from secretary.agent.discovery.wanted import Wanted
 from secretary.core.container import Container, Health
 from secretary.core.errors import DockerAway, DockerError, DockerRefused
 
@@ -24,33 +31,24 @@ _log = logging.getLogger(__name__)
 RESYNC_S: Final = 60.0
 AGAIN_S: Final = 2.0
 """When to ask for all again after something unforeseen."""
+LONGEST_ANSWER_S: Final = 15.0
+"""One that drips in for longer is none; Docker's door gives up sooner where nothing comes."""
 TOGETHER_S: Final = 0.05
 """Containers that are found within so long are told together."""
-_ALIVE: Final = ("start", "unpause")
 
 
-class Door(Protocol):
-    """What is asked of Docker; see `docker.py`."""
-
-    @property
-    def at(self) -> str: ...
-
-    def containers(self) -> list[str]: ...
-
-    def inspect(self, ref: str) -> Inspected | None: ...
-
-    def events(self) -> Stream: ...
-
-    def ping(self) -> None: ...
-
-    def close(self) -> None: ...
+@dataclass(frozen=True, slots=True)
+class _Follow:
+    refs: frozenset[str] | None
 
 
-class _Relist:
-    """All is to be asked for again."""
+class _Stop:
+    pass
 
 
-_Message: TypeAlias = Event | Opened | Broken | _Relist
+_Told: TypeAlias = list[str] | Inspected | None
+"""What may be answered: which containers run, or one of them."""
+_Message: TypeAlias = Event | Opened | Broken | Answer[_Told] | _Follow | _Stop
 
 
 class Roster:
@@ -75,20 +73,18 @@ class Roster:
         self._tell = tell
         self._tell_health = tell_health
         self._resync_s = resync_s
-        self._refs: frozenset[str] | None = None
+        self._wanted = Wanted()
         self._table = Table()
-        self._found: dict[str, str] = {}
-        """The id that each of `refs` meant when it was last asked for."""
-        self._faulty: dict[str, str] = {}
-        """What has been said of those that could not be asked for or read."""
-        self._pending: dict[str, None] = {}
-        """Whom to ask for, in order."""
+        self._questions = Questions()
+        self._told: set[str] = set()
+        """What has been said of Docker since it answered last."""
         self._is_open = self._is_listing = self._is_urgent = False
-        self._list_s = 0.0
+        self._list_s = time.monotonic() + resync_s
         self._untold_s: float | None = None
         self._messages: queue.SimpleQueue[_Message] = queue.SimpleQueue()
         self._stopping = threading.Event()
-        self._reader = EventReader(door.at, door.events, self._messages.put)
+        self._reader = EventReader(door.at, self._open, self._messages.put)
+        self._asker: Asker[_Told] = Asker(self._messages.put)
         self._thread = threading.Thread(target=self._run, name="docker", daemon=True)
 
     @property
@@ -102,36 +98,65 @@ class Roster:
 
     def follow(self, refs: frozenset[str] | None) -> None:
         """Mind these names, ids or beginnings of ids alone; None means all that run."""
-        self._refs = refs
         if self._thread.is_alive():
-            self._messages.put(_Relist())
+            self.seen = self.seen and refs == self._wanted.refs
+            self._messages.put(_Follow(refs))
+        else:
+            self._wanted.follow(refs)
+
+    def knock(self) -> None:
+        """Ask for a little, in this thread, before `start()`: DockerError if Docker lets us not."""
+        with self._noting():
+            self._door.events().close()
+            refs = self._wanted.refs
+            if refs is None:
+                self._door.containers()
+            else:
+                self._door.inspect(next(iter(refs), "none"))
 
     def look(self) -> None:
-        """Ask once, in this thread, before `start()`. Raises DockerError when that fails."""
+        """Ask for all, in this thread, instead of `start()`. Raises DockerError when that fails."""
+        with self._noting():
+            self._door.events().close()
+            refs = self._wanted.refs
+            for ref in self._door.containers() if refs is None else sorted(refs):
+                try:
+                    self._found(ref, self._inspect(ref))
+                except (DockerAway, DockerRefused):
+                    raise
+                except DockerError as error:
+                    self._complain(ref, error, is_last=True)
+        self.seen = True
+
+    @contextlib.contextmanager
+    def _noting(self) -> Iterator[None]:
         try:
-            self._list()
-            while self._pending:
-                self._ask_next()
+            yield
         except DockerError as error:
             self.errors += 1
             self.away = str(error)
             raise
-        self._untold_s = None
-        self._is_listing, self.seen = False, True
 
     def start(self) -> None:
         self._thread.start()
+        self._asker.start()
         self._reader.start()
 
     def stop(self, timeout_s: float) -> None:
-        """End both threads within `timeout_s`, and close the door; may be called twice."""
+        """End all threads within `timeout_s`, and close the door; may be called twice."""
         deadline_s = time.monotonic() + timeout_s
         self._stopping.set()
-        self._messages.put(_Relist())
+        self._messages.put(_Stop())
         self._reader.stop(timeout_s)
+        self._asker.stop(max(0.0, deadline_s - time.monotonic()))
         if self._thread.is_alive():
             self._thread.join(max(0.0, deadline_s - time.monotonic()))
         self._door.close()
+
+    def _open(self) -> Stream:
+        # Another daemon may answer now, of another version: what was agreed with the last is void.
+        self._door.close()
+        return self._door.events()
 
     def _run(self) -> None:
         while not self._stopping.is_set():
@@ -146,26 +171,57 @@ class Roster:
                 _log.exception("unforeseen; asking Docker for all again")
 
     def _turn(self) -> None:
-        """Take up all that has come, tell what it ended, and only then ask for one container."""
+        """Take up all that has come, tell what it ended, and only then ask for something."""
         for message in self._wait():
             self._take(message)
         self._say(self._is_urgent)
         if self._stopping.is_set():
             return
-        if not self._pending and self._is_open and time.monotonic() >= self._list_s:
-            self._list()
-        if self._pending:
-            self._ask_next()
-        if self._is_listing and not self._pending:
+        asked = self._questions.asked
+        if asked is None:
+            self._ask()
+        elif time.monotonic() >= asked.since_s + LONGEST_ANSWER_S:
+            self._asker.give_up()
+            raise DockerAway(
+                f"Docker at {self._door.at}: no answer was whole after {LONGEST_ANSWER_S:g} s"
+            )
+        self._say(self._questions.asked is None)
+
+    def _ask(self) -> None:
+        """Ask for all, if it is time to, or else for one that is to be asked for."""
+        if not self._questions and time.monotonic() >= self._list_s:
+            self._is_listing = True
+            self._list_s = time.monotonic() + self._resync_s
+            if self._wanted.refs is None:
+                self._put(None, self._door.containers)
+                return
+            self._questions.add_all(sorted(self._wanted.refs))
+        if self._questions:
+            ref = self._questions.next()
+            self._put(ref, partial(self._inspect, ref))
+        elif self._is_listing:
             self._listed()
             self._reader.confirm()
-        self._say(not self._pending)
+
+    def _put(self, ref: str | None, question: Callable[[], _Told]) -> None:
+        self._asker.ask(self._questions.ask(ref, time.monotonic()), question)
+
+    def _inspect(self, ref: str) -> Inspected | None:
+        """Ask for one. DockerAway when nothing is answered, DockerError when this one is not."""
+        try:
+            return self._door.inspect(ref)
+        except DockerAway as error:
+            self._door.ping()
+            raise DockerError(str(error)) from error
 
     def _wait(self) -> list[_Message]:
         """Return all that has come; wait for something when there is nothing else to do."""
-        timeout_s: float | None = 0.0
-        if not self._pending:
-            timeout_s = max(0.0, self._list_s - time.monotonic()) if self._is_open else None
+        if (asked := self._questions.asked) is not None:
+            timeout_s = max(0.0, asked.since_s + LONGEST_ANSWER_S - time.monotonic())
+        elif self._questions:
+            timeout_s = 0.0
+        else:
+            timeout_s = max(0.0, self._list_s - time.monotonic())
         messages: list[_Message] = []
         with contextlib.suppress(queue.Empty):
             messages.append(self._messages.get(timeout=timeout_s))
@@ -177,108 +233,88 @@ class Roster:
         match message:
             case Event():
                 self._take_event(message)
+            case Answer():
+                self._take_answer(message)
             case Opened():
                 self._is_open, self._list_s = True, 0.0
             case Broken():
                 self._lost(message.error)
-            case _Relist():
-                self._pending.clear()
+            case _Follow():
+                self._wanted.follow(message.refs)
+                self._questions.forget()
                 self._list_s = 0.0
 
     def _take_event(self, event: Event) -> None:
         _log.debug("container %s: %s %s", event.name or event.container, event.action, event.detail)
-        to_ask = list(self._concerned(event))
+        to_ask = list(self._wanted.concerned(event, self._table))
         if event.is_down:
             self._moved(event.container, self._table.down(event, time.monotonic()))
+            if event.action != "kill":
+                self._questions.avoid()
             if event.action in ("die", "destroy"):
-                self._pending.pop(event.container, None)
+                self._questions.drop(event.container)
         elif event.action == HEALTH:
             self._moved(event.container, self._table.told_health(event))
-        self._pending.update(dict.fromkeys(to_ask))
+        self._questions.add(to_ask)
 
-    def _concerned(self, event: Event) -> Iterator[str]:
-        """Yield whom to ask for because of `event`."""
-        if event.action in (HEALTH, "kill"):
+    def _take_answer(self, answer: Answer[_Told]) -> None:
+        if (asked := self._questions.answered(answer.number)) is None:
             return
-        id_ = event.container
-        touched = set(self._table.sharing(id_))
-        if self._refs is None:
-            if event.action in _ALIVE or (not event.is_down and id_ in self._table):
-                yield id_
-            yield from sorted(touched)
-            return
-        if not event.is_down:
-            touched.add(id_)
-        for ref in self._refs:
-            is_meant = not event.is_down and (ref == event.name or id_.startswith(ref))
-            if is_meant or self._found.get(ref) in touched:
-                yield ref
-
-    def _list(self) -> None:
-        """Begin to ask for all. What is not among them goes."""
-        refs = self._refs
-        if refs is None:
-            asked = self._door.containers()
-            self._found.clear()
-            self._keep_only(asked)
-        else:
-            asked = sorted(refs)
-            self._found = {ref: id_ for ref, id_ in self._found.items() if ref in refs}
-        self._faulty = {ref: said for ref, said in self._faulty.items() if ref in asked}
-        self._pending = dict.fromkeys(asked)
-        self._is_listing = True
-        self._list_s = time.monotonic() + self._resync_s
-
-    def _ask_next(self) -> None:
-        ref = next(iter(self._pending))
-        del self._pending[ref]
-        try:
-            seen = self._door.inspect(ref)
-        except DockerRefused:
-            raise
-        except DockerError as error:
+        ref, error = asked.ref, answer.error
+        if ref is not None and type(error) is DockerError:
             self._complain(ref, error)
-        else:
-            self._faulty.pop(ref, None)
-            if seen is not None:
-                if self._refs is not None:
-                    self._found[ref] = seen.id
-                self._moved(seen.id, self._table.take(seen, time.monotonic()))
-            elif self._refs is not None:
-                self._found.pop(ref, None)
-            else:
-                self._moved(ref, self._table.gone(ref))
-        if self._refs is not None and not self._pending:
-            self._keep_only(self._found.values())
+        elif error is not None:
+            raise error
+        elif isinstance(answer.value, list):
+            self._keep_only(answer.value)
+            self._questions.add_all(answer.value)
+        elif ref is not None and asked.is_void:
+            self._questions.add([ref])
+        elif ref is not None:
+            self._found(ref, answer.value)
 
-    def _complain(self, ref: str, error: DockerError) -> None:
-        """Say once what is wrong with one container. Raises DockerError when it is Docker."""
+    def _found(self, ref: str, seen: Inspected | None) -> None:
+        """Take up what was told of one container; None when there is none."""
+        self._questions.succeeded(ref)
+        is_all = self._wanted.refs is None
+        if seen is not None and not is_all and not seen.container.answers_to(ref):
+            seen = None  # Docker takes any beginning of an id for its container
+        self._wanted.found(ref, seen.id if seen is not None else None)
+        if seen is not None:
+            self._moved(seen.id, self._table.take(seen, time.monotonic()))
+        elif is_all:
+            self._moved(ref, self._table.gone(ref))
+        if not is_all and not self._questions:
+            self._keep_only(self._wanted.ids)
+
+    def _complain(self, ref: str, error: DockerError, *, is_last: bool = False) -> None:
+        """Say once what is wrong with one container."""
         self.errors += 1
-        if isinstance(error, DockerAway):
-            self._door.ping()
-            if ref not in self._faulty:  # the connection may have been an old one
-                self._faulty[ref] = ""
-                self._pending[ref] = None
-                return
-        if self._faulty.get(ref) != str(error):
-            self._faulty[ref] = str(error)
+        if self._questions.failed(ref, str(error), is_last=is_last):
             _log.warning("%s; the others go on", error)
 
     def _listed(self) -> None:
         """All has been asked for."""
         self._is_listing = False
         self.seen = True
-        if self.away is not None:
+        if self.away is not None and self._is_open:
             self.away = None
+            self._told.clear()
             _log.info("Docker at %s answers again", self._door.at)
+        if self._untold_s is None:
+            # What was known when others asked may have changed without us: addresses of this host.
+            self._untold_s = time.monotonic()
+        self._is_urgent = True
 
     def _lost(self, error: DockerError) -> None:
         """Keep what is known until Docker answers."""
         self.errors += 1
         self._is_open = self._is_listing = False
-        self._pending.clear()
-        if self.away is None or (isinstance(error, DockerRefused) and self.away != str(error)):
+        self._questions.forget()
+        self._list_s = time.monotonic() + self._resync_s
+        if self.away is None or (isinstance(error, DockerRefused) and str(error) not in self._told):
             _log.warning("%s; keeping what is known", error)
+        self._told.add(str(error))
         self.away = str(error)
 
     def _keep_only(self, ids: Collection[str]) -> None:

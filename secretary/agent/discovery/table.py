@@ -120,7 +120,7 @@ class Table:
             for id_ in [id_ for id_ in memory if id_ not in ids]:
                 del memory[id_]
         gone = [id_ for id_ in self._serving if id_ not in ids]
-        return [self._out(id_, "no longer runs") for id_ in gone]
+        return [self._out(id_, "no longer runs, or is not asked for any more") for id_ in gone]
 
     def _kill(self, event: Event, known: Inspected | None, now_s: float) -> Moved:
         if known is None:

@@ -99,13 +99,16 @@ def test_each_service_has_an_id_of_its_own(world: World) -> None:
 
 
 def test_a_label_that_does_not_parse_disables_that_container_only_and_is_said_once(
-    world: World, caplog: pytest.LogCaptureFixture
+    world: World, supervisor: Supervisor, caplog: pytest.LogCaptureFixture
 ) -> None:
-    planner = world.planner(HOST)
-    for _ in range(3):
-        plans, faults = planner.contained([app(1, port="x"), app(2)])
-    assert [plan.container and plan.container.name for plan in plans] == ["web-2"]
-    assert [fault.container for fault in faults] == ["web-1"]
+    contained = Contained(supervisor, world.planner(HOST), ())
+    contained.containers = FakeContainers((app(1, port="x"), app(2)))
+    contained.start()
+    contained.changed()
+    (service,) = supervisor.services
+    assert service.plan.container is not None
+    assert service.plan.container.name == "web-2"
+    assert [fault.container for fault in contained.faults] == ["web-1"]
     warnings = [record.getMessage() for record in caplog.records if record.levelno > logging.INFO]
     assert len(warnings) == 1
     assert warnings[0].startswith("container web-1: label secretary.port: got 'x', allowed:")
@@ -158,6 +161,10 @@ def test_a_short_name_is_no_beginning_of_an_id(world: World) -> None:
     by_name = resolve({"container": ("a1",), "name": ("web",)}, {}, None).settings
     plans, faults = world.planner(by_name).contained([container(id="a1" * 32, name="shop")])
     assert (plans, faults[0].text) == ([], "container a1: does not run; waiting")
+
+
+def test_that_one_does_not_run_is_known_only_when_docker_has_told_all(world: World) -> None:
+    assert world.planner(SIDECAR).contained([], is_all=False) == ([], ())
 
 
 def test_what_nobody_foresaw_in_one_container_is_its_own_fault(world: World) -> None:

@@ -96,6 +96,11 @@ def test_other_labels_become_meta_and_other_variables_do_not() -> None:
     assert layer["meta"].texts == ("rack=7", "region=eu")
 
 
+def test_a_guest_in_anothers_network_publishes_nothing() -> None:
+    """A sidecar would be published as its app."""
+    assert named(container({"SERVICE_NAME": "web"}, published=ONE, is_guest=True), auto=True) == []
+
+
 def test_a_check_over_http_is_the_probe() -> None:
     said = {"SERVICE_NAME": "web", "SERVICE_CHECK_HTTP": "/up", "SERVICE_CHECK_INTERVAL": "15s"}
     (layer,) = registrator.services(container(said, published=ONE), auto=False)
