@@ -12,8 +12,9 @@ import pytest
 
 from secretary.agent.discovery.docker import Docker
 from secretary.agent.discovery.docker_events import Event
+from secretary.agent.discovery.door import Door
 from secretary.agent.discovery.inspected import Inspected
-from secretary.agent.discovery.roster import Door, Roster
+from secretary.agent.discovery.roster import Roster
 from secretary.core.container import Health, NetworkMode
 from secretary.core.errors import DockerRefused
 from tests.etcd_bed import Certificates
