@@ -173,19 +173,19 @@ def test_an_image_that_says_unhealthy_loses_its_record(
 
 
 def test_check_tells_what_would_be_and_leaves_nothing_behind(
-    docker: Docker, boxes: Boxes, etcd: DevEtcd, etcdctl: Etcdctl, prefix: str
+    docker: Docker, boxes: Boxes, own_etcd: DevEtcd, own_etcdctl: Etcdctl, prefix: str
 ) -> None:
     """It fails while anything is wrong with a container."""
     good = boxes.start("good", {".name": "good"}, boxes.publish())
-    revision, leases = etcdctl.revision(), etcdctl.leases()
-    asked = ("host", "--check", "--etcd", etcd.urls[0], "--prefix", prefix)
+    revision, leases = own_etcdctl.revision(), own_etcdctl.leases()
+    asked = ("host", "--check", "--etcd", own_etcd.urls[0], "--prefix", prefix)
     told = run(*asked, timeout_s=30, **docker.environ())
     assert told.returncode == 0, told.stdout + told.stderr
-    assert f"good at {good.addr()}" in told.stdout
+    assert f"note  service: good at {good.addr()}, container {good.name}" in told.stdout
 
     boxes.start("wrong", {".name": "wrong", ".port": "x"}, boxes.publish())
     told = run(*asked, timeout_s=30, **docker.environ())
     assert told.returncode == 1
     assert f"{boxes.name('wrong')}: label secretary.port" in told.stdout
-    assert etcdctl.revision() == revision
-    assert etcdctl.leases() <= leases  # those of others may end meanwhile
+    assert own_etcdctl.revision() == revision
+    assert own_etcdctl.leases() == leases

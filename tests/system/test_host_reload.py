@@ -1,4 +1,4 @@
-"""SIGHUP and `--check` where services come from containers: only what changed is touched."""
+"""SIGHUP where services come from containers: only what changed is touched."""
 
 import signal
 from pathlib import Path
@@ -7,7 +7,6 @@ import pytest
 
 from secretary.core import record
 from secretary.devetcd import DevEtcd
-from tests import secretaries
 from tests.apps import App
 from tests.etcd_bed import Etcdctl
 from tests.secretaries import Secretary
@@ -85,24 +84,6 @@ def test_a_container_comes_and_goes_with_its_table(
             assert last is not None
             assert last.create_revision == first.create_revision
             assert agent.stop() == 0
-
-
-def test_check_says_what_would_become_of_each_container_and_leaves_nothing(
-    docker: Docker, boxes: Boxes, etcd: DevEtcd, etcdctl: Etcdctl, prefix: str
-) -> None:
-    box = boxes.start("web", LABELS)
-    odd = boxes.start("odd", {".name": "odd", ".prot": "1"})
-    # fmt: off
-    done = secretaries.run(
-        "host", "--check", "--etcd", ",".join(etcd.urls), "--prefix", prefix,
-        timeout_s=30, **docker.environ(),
-    )
-    # fmt: on
-    assert done.returncode == 1, "one container is at fault"
-    assert f"note  service: web at {box.ip()}:{PORT}, container {box.name}" in done.stdout
-    assert f"FAIL  container: {odd.name}: label secretary.prot: there is no such" in done.stdout
-    assert f"ok    key: {prefix}/web/{box.ip()}:{PORT} is free" in done.stdout
-    assert etcdctl("get", "--prefix", f"{prefix}/", "--keys-only", "--write-out=simple") == ""
 
 
 def test_faults_go_when_what_was_wrong_is_mended(
