@@ -52,6 +52,7 @@ class Container:
     started_at: str
     """The daemon's clock, as it writes it: another one is another life."""
     labels: Mapping[str, str] = field(default_factory=dict)
+    """Those that are for us, and what Compose says of its project."""
     environ: Mapping[str, str] = field(default_factory=dict)
     """Those variables alone that begin with REGISTRATOR_MARK: the rest may be secrets."""
     network_mode: NetworkMode = NetworkMode.OWN

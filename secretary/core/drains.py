@@ -1,6 +1,7 @@
 """What operators have taken out of rotation: an address of a service for each key they set.
 
-The key is `/secretary/drain/<name>/<ip>`, whatever its value; deleting it ends the drain.
+The key is `/secretary/drain/<name>/<ip>`, or `…/<ip>:<port>` for one of several apps at that
+address, whatever its value; deleting it ends the drain.
 """
 
 import ipaddress
@@ -10,14 +11,16 @@ from dataclasses import dataclass, field
 from typing import Final, Self
 
 from secretary.core.instance import NAME_PATTERN
+from secretary.core.settings import HostPort
 from secretary.core.snapshot import Change
 
 DRAINS: Final = "/secretary/drain"
+_WITH_PORT: Final = re.compile(r"(?:(?P<four>[0-9.]+)|\[(?P<six>[^\]]+)\]):(?P<port>[0-9]{1,5})")
 
 
 @dataclass(frozen=True, slots=True)
 class Drains:
-    """`endpoints` are pairs of a service's name and an address, by key, at `revision`."""
+    """`endpoints` are pairs of a service's name and an address, which may have a port, by key."""
 
     revision: int = 0
     endpoints: Mapping[str, tuple[str, str]] = field(default_factory=dict)
@@ -51,6 +54,15 @@ def _endpoint(key: str) -> tuple[str, str]:
     if not slash or not re.match(NAME_PATTERN, name):
         raise ValueError(f"not {DRAINS}/<name>/<ip>")
     try:
-        return name, str(ipaddress.ip_address(ip))
+        return name, _address(ip)
     except ValueError:
         raise ValueError(f"not {DRAINS}/<name>/<ip>: the last part is no address") from None
+
+
+def _address(text: str) -> str:
+    """Return an address, or one with a port, as a record has it. ValueError."""
+    match = _WITH_PORT.fullmatch(text)
+    if match is None:
+        return str(ipaddress.ip_address(text))
+    ip = ipaddress.ip_address(match["four"] or match["six"])
+    return str(HostPort(str(ip), int(match["port"])))

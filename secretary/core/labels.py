@@ -57,7 +57,7 @@ def services(container: Container) -> list[Layer]:
     for id_, texts in meta.items():
         stem = f"{MARK}{id_}." if id_ else MARK
         layers[id_]["meta"] = Given(tuple(texts), at(container, f"{stem}{_META}*"))
-    named = [id_ for id_, layer in layers.items() if layer or id_ == ""]
+    named = [id_ for id_, layer in layers.items() if layer]
     for id_ in named:
         if id_ and "name" not in layers[id_]:
             raise SettingsError(f"{at(container, f'{MARK}{id_}.name')}: is missing")

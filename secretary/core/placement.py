@@ -12,7 +12,7 @@ from secretary.core.container import Container, NetworkMode, Published
 from secretary.core.errors import SettingsError
 from secretary.core.settings import Advertise, HostPort
 
-_PROJECT: Final = "com.docker.compose.project"
+PROJECT: Final = "com.docker.compose.project"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ def _network(container: Container, wanted: str | None) -> str:
         raise SettingsError(f"container {container.name}: is in no network")
     if wanted is not None:
         # Compose puts its project's name before that of a network.
-        full = f"{container.labels.get(_PROJECT, '')}_{wanted}"
+        full = f"{container.labels.get(PROJECT, '')}_{wanted}"
         for name in (wanted, full):
             if name in networks:
                 return name

@@ -5,6 +5,7 @@ this container alone.
 """
 
 from collections.abc import Callable, Sequence
+from typing import Final
 
 import msgspec
 
@@ -21,7 +22,11 @@ from secretary.core.settings import Advertise, ContainerRules, ServiceSettings
 from secretary.core.target import DOCKER, OF_THE_APP, names_no_other
 from secretary.core.values import printable
 
-_SERVICE = tuple(option for option in OPTIONS if option.scope is Scope.SERVICE)
+MOST_SERVICES: Final = 32
+"""Each has a thread here: a container must not be able to take them all."""
+LEAST_INTERVAL_S: Final = 0.25
+"""How often a container may have itself asked."""
+_SERVICE: Final = tuple(option for option in OPTIONS if option.scope is Scope.SERVICE)
 
 
 def services(
@@ -31,7 +36,13 @@ def services(
 
     `host_ip` tells the address of this host that --ip means, and may raise AddressError.
     """
-    return [_service(container, rules, layer, host_ip) for layer in _spoken_of(container, rules)]
+    spoken_of = _spoken_of(container, rules)
+    if len(spoken_of) > MOST_SERVICES:
+        raise SettingsError(
+            f"container {printable(container.name)}: has {len(spoken_of)} services, allowed: up to"
+            f" {MOST_SERVICES}"
+        )
+    return [_service(container, rules, layer, host_ip) for layer in spoken_of]
 
 
 def _spoken_of(container: Container, rules: ContainerRules) -> Sequence[Layer]:
@@ -65,6 +76,12 @@ def _service(
             + (", and there is no --name" if rules.ref is not None else "")
         )
     settings = service(read)
+    for name in ("interval", "fast-interval"):
+        if name in said and read[name] < LEAST_INTERVAL_S:
+            raise SettingsError(
+                f"{read.at(name)}: got '{read.shown(name)}', allowed by a label:"
+                f" {LEAST_INTERVAL_S * 1000:g}ms and more"
+            )
     if read.is_own("ip") and read["advertise"] is Advertise.CONTAINER:
         raise SettingsError(
             f"{read.at('ip')}: the address is the container's, unless --advertise host is given"

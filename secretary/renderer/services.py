@@ -196,7 +196,9 @@ class Roster:
         for key, record in instances.items():
             before = self._servers.get(key)
             is_stale = bool(stale) and key in stale
-            drains_it = bool(draining) and (record.name, record.ip) in draining
+            drains_it = bool(draining) and (
+                (record.name, record.ip) in draining or (record.name, record.addr) in draining
+            )
             if (
                 before is not None
                 and before.record is record

@@ -125,7 +125,8 @@ class FakeDocker:
             "started_ns": 0, "serves": False, "health": Health.NONE, "stop_signal": 15,
             "stop_timeout_s": None, "network_of": None,
         }  # fmt: skip
-        container = Container(id_, name, "image:1", "")
+        labels: dict[str, str] = more.pop("labels", {"secretary.name": name})
+        container = Container(id_, name, "image:1", "", labels=labels)
         self._containers[id_] = Inspected(container, **(about | more))
         self.start(name)
         return id_
@@ -158,6 +159,10 @@ class FakeDocker:
         with self._lock:
             self.kill(name, self._named(name).stop_signal)
             self.tell("stop", self._named(name))
+
+    def end_unseen(self, name: str) -> None:
+        """Let its process end, and tell nobody."""
+        self._change(self._named(name), serves=False)
 
     def end(self, name: str, status: int = 0) -> None:
         """Let its process end by itself."""

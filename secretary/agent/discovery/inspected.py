@@ -12,6 +12,7 @@ from typing import Final
 
 import msgspec
 
+from secretary.core import labels, placement
 from secretary.core.container import (
     REGISTRATOR_MARK,
     Container,
@@ -22,6 +23,7 @@ from secretary.core.container import (
 
 _JOINED: Final = "container:"
 _NS: Final = 1_000_000_000
+_LABELS: Final = (labels.MARK, REGISTRATOR_MARK, placement.PROJECT)
 _TIME: Final = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?(Z|[+-]\d\d:\d\d)")
 _SIGNAL: Final = re.compile(r"RTM(IN|AX)([+-]\d{1,2})?")
 _RTMIN, _RTMAX = 34, 64
@@ -78,7 +80,7 @@ def decode(answer: bytes) -> Inspected:
         name=told.name.removeprefix("/"),
         image=config.image,
         started_at=state.started_at,
-        labels=config.labels or {},
+        labels={k: v for k, v in (config.labels or {}).items() if k.startswith(_LABELS)},
         environ=dict(_marked(config.env or [])),
         network_mode=NetworkMode(mode) if mode in ("host", "none") else NetworkMode.OWN,
         networks=_addresses(networks.networks or {}),

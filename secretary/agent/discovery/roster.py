@@ -247,6 +247,9 @@ class Roster:
     def _take_event(self, event: Event) -> None:
         _log.debug("container %s: %s %s", event.name or event.container, event.action, event.detail)
         to_ask = list(self._wanted.concerned(event, self._table))
+        if self._table.is_late(event):
+            # Of a life before; or the clock was set back, and it is of this one.
+            to_ask += self._wanted.asked_as(event.container)
         if event.is_down:
             self._moved(event.container, self._table.down(event, time.monotonic()))
             if event.action != "kill":
@@ -323,7 +326,9 @@ class Roster:
 
     def _moved(self, id_: str, moved: Moved) -> None:
         if moved.reason:
-            _log.info("container %s: %s", moved.name, moved.reason)
+            is_news = moved.is_news or self._wanted.refs is not None
+            level = logging.INFO if is_news else logging.DEBUG
+            _log.log(level, "container %s: %s", moved.name, moved.reason)
             self._is_urgent = True
         if moved.changed and self._untold_s is None:
             self._untold_s = time.monotonic()

@@ -27,6 +27,8 @@ class Moved:
     name: str = ""
     reason: str = ""
     """Why it went out; empty when it did not."""
+    is_news: bool = False
+    """Whether its labels are for us, so that somebody may have asked for its record."""
 
 
 NOTHING: Final = Moved()
@@ -69,12 +71,17 @@ class Table:
         """Yield who shares the network of `owner`."""
         return (each.id for each in self._serving.values() if each.network_of == owner)
 
+    def is_late(self, event: Event) -> bool:
+        """Whether `event` seems to be of a life before: it changes nothing, and one should ask."""
+        known = self._serving.get(event.container)
+        return known is not None and event.at_ns < known.started_ns
+
     def down(self, event: Event, now_s: float) -> Moved:
         """Take out whom `event` ends, without asking anybody."""
+        if self.is_late(event):
+            return NOTHING
         id_ = event.container
         known = self._serving.get(id_)
-        if known is not None and event.at_ns < known.started_ns:
-            return NOTHING
         if event.action == "kill":
             return self._kill(event, known, now_s)
         if event.action != "pause":
@@ -85,7 +92,7 @@ class Table:
     def told_health(self, event: Event) -> Moved:
         """Take up what the HEALTHCHECK says now."""
         known = self._serving.get(event.container)
-        if known is None or event.at_ns < known.started_ns:
+        if known is None or self.is_late(event):
             return NOTHING
         with contextlib.suppress(ValueError):  # a word that Docker did not have so far
             health = Health(event.detail)
@@ -152,7 +159,9 @@ class Table:
         if known is None:
             return NOTHING
         self._renew()
-        return Moved(changed=True, name=known.container.name, reason=reason)
+        container = known.container
+        is_news = bool(container.labels or container.environ or container.published)
+        return Moved(changed=True, name=container.name, reason=reason, is_news=is_news)
 
     def _renew(self) -> None:
         serving = sorted(self._serving.values(), key=lambda each: (each.container.name, each.id))

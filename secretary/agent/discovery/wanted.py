@@ -35,6 +35,12 @@ class Wanted:
         """Whom the refs meant when they were last asked for."""
         return set(self._found.values())
 
+    def asked_as(self, id_: str) -> list[str]:
+        """Return how a container is asked for."""
+        if self.refs is None:
+            return [id_]
+        return [ref for ref, found in self._found.items() if found == id_]
+
     def concerned(self, event: Event, table: Table) -> Iterator[str]:
         """Yield whom to ask for because of `event`: refs, or ids while all are wanted."""
         if event.action in (HEALTH, "kill"):

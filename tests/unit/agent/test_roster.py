@@ -289,6 +289,29 @@ def test_the_late_news_of_a_life_before_harms_nobody(
     assert all("web" in names for names in watched.tells)
 
 
+def test_news_of_a_time_before_has_the_container_asked_for(
+    docker: FakeDocker, watched: Watched
+) -> None:
+    """The host's clock may have been set back: then it is no news of a life before."""
+    docker.run("web")
+    watched.start()
+    docker.end_unseen("web")
+    docker.tell("die", "web", "0", at_ns=docker.started_ns("web") - 1)
+    watched.wait_for_names()
+
+
+def test_the_end_of_a_container_without_labels_is_no_news(
+    docker: FakeDocker, watched: Watched, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Jobs come and go by the thousand."""
+    caplog.set_level(logging.INFO)
+    docker.run("job", labels={})
+    watched.start()
+    docker.end("job")
+    watched.wait_for_names()
+    assert "job" not in caplog.text
+
+
 def test_a_change_of_networks_is_told(docker: FakeDocker, watched: Watched) -> None:
     docker.run("web")
     watched.start()

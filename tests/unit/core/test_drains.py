@@ -22,6 +22,9 @@ def test_drains_come_and_go() -> None:
         "/secretary/drain/web",
         "/secretary/drain/web/",
         "/secretary/drain/web/host",
+        "/secretary/drain/web/host:80",
+        "/secretary/drain/web/10.0.0.1:",
+        "/secretary/drain/web/10.0.0.999:80",
         "/secretary/drain/we b/10.0.0.1",
         "/secretary/drain/a/b/10.0.0.1",
     ],
@@ -30,6 +33,15 @@ def test_what_names_no_endpoint_is_left_out(key: str) -> None:
     drains = Drains().apply(1, [Change(key, b"")])
     assert not drains.endpoints
     assert list(drains.rejected) == [key]
+
+
+def test_one_of_several_apps_at_an_address_is_drained_by_its_port() -> None:
+    keys = ("10.0.0.1:8080", "[FD00::1]:80")
+    changes = [Change(f"/secretary/drain/web/{key}", b"") for key in keys]
+    assert set(Drains().apply(1, changes).endpoints.values()) == {
+        ("web", "10.0.0.1:8080"),
+        ("web", "[fd00::1]:80"),
+    }
 
 
 def test_an_address_may_be_written_in_any_form() -> None:

@@ -56,6 +56,7 @@ def test_a_label_without_a_text_is_as_good_as_none() -> None:
     (layer,) = labels.services(container({"secretary.name": "web", "secretary.port": ""}))
     assert texts(layer) == {"name": ("web",)}
     assert labels.services(container({"secretary.admin.name": ""})) == []
+    assert labels.services(container({"secretary.name": ""})) == []
 
 
 def test_the_labels_of_others_are_left_alone() -> None:

@@ -134,12 +134,22 @@ def test_a_command_given_to_the_sidecar_itself_is_fine() -> None:
         ("secretary.advertise", "both", "container web-1: label secretary.advertise: got 'both'"),
         ("secretary.method", "HEAD", "secretary.method: is for http:// and https:// probes only"),
         ("secretary.probe", "docker", "container web-1 has no HEALTHCHECK"),
+        ("secretary.interval", "10ms", "secretary.interval: got '10ms', allowed by a label: 250ms"),
     ],
 )
 def test_a_label_that_does_not_parse_is_named_with_its_container(
     label: str, text: str, said: str
 ) -> None:
     assert said in refusal(container({"secretary.name": "web", label: text}, **PUBLISHED), host())
+
+
+def test_a_container_cannot_take_all_threads_of_the_agent() -> None:
+    """Ten thousand services of one container would starve those of all others."""
+    labels = {f"secretary.x{number}.name": "web" for number in range(33)}
+    assert "has 33 services, allowed: up to 32" in refusal(container(labels), host())
+    ports = {"published": tuple(published(port, port) for port in range(8000, 8033))}
+    said = container({"SERVICE_NAME": "web"}, **ports)
+    assert "has 33 services" in refusal(said, host())
 
 
 def test_a_health_check_can_be_the_probe() -> None:

@@ -51,6 +51,12 @@ def test_a_stale_instance_gives_way_to_a_record_of_the_same_endpoint() -> None:
     assert [(server.id, server.stale) for server in seen] == [("new", False)]
 
 
+def test_one_of_several_apps_at_an_address_is_drained_by_its_port() -> None:
+    records = [instance(port=8080), instance(port=8081)]
+    seen = view(Roster(), *records, draining=frozenset({("web", records[0].addr)})).services["web"]
+    assert [(server.port, server.state) for server in seen] == [(8080, "draining"), (8081, "up")]
+
+
 def test_draining_and_weightless_instances_take_nothing_new() -> None:
     records = [
         instance(ip="10.0.0.1"),
