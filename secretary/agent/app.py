@@ -22,7 +22,6 @@ from secretary.agent.service import Plan
 from secretary.agent.supervisor import LEAST_LEAVE_S, Supervisor
 from secretary.core.container import Container, Health
 from secretary.core.errors import (
-    DockerAway,
     DockerError,
     DockerRefused,
     SecretaryError,
@@ -86,7 +85,7 @@ class _Agent:
         drain_s = max(self._settings.drain_timeout_s, LEAST_LEAVE_S)
         self._etcd.limit(time.monotonic() + drain_s)
         self._watch(None)
-        self._supervisor.stop(drain_s)
+        self._contained.stop(drain_s)
         self._daemon.close()
         self._etcd.close()
         _log.info("stopped")
@@ -139,11 +138,11 @@ class _Agent:
         roster = _roster(refs, self._contained.changed, self._supervisor.look)
         try:
             roster.knock()
-        except DockerAway as error:
-            _log.warning("%s; trying again until it answers", error)
         except DockerRefused as error:
             roster.stop(DOCKER_JOIN_S)
             raise SettingsError(str(error)) from error
+        except DockerError as error:
+            _log.warning("%s; trying again until it answers", error)
         return roster
 
     def _watch(self, roster: "Roster | None") -> None:
@@ -180,7 +179,7 @@ def check(settings: RunSettings) -> Iterator[Finding]:
         except DockerError as error:
             yield Finding(False, "docker", str(error))
             return
-        yield Finding(True, "docker", f"answers; of those asked for run {len(roster.running)}")
+        yield Finding(True, "docker", f"answers; running: {len(roster.running)}")
         contained, faults = planner.contained(roster.running)
         for fault in faults:
             yield Finding(False, "container", fault.text.removeprefix("container "))

@@ -26,6 +26,7 @@ class Contained:
         self._supervisor = supervisor
         self._planner = planner
         self._fixed = fixed
+        self._is_stopping = False
         self._lock = threading.Lock()
 
     def start(self) -> None:
@@ -41,7 +42,14 @@ class Contained:
     def changed(self) -> None:
         """Take up which containers serve now."""
         with self._lock:
-            self._supervisor.follow(self._plans())
+            if not self._is_stopping:
+                self._supervisor.follow(self._plans())
+
+    def stop(self, drain_timeout_s: float) -> None:
+        """Take every record out, and take nothing up any more."""
+        with self._lock:
+            self._is_stopping = True
+        self._supervisor.stop(drain_timeout_s)
 
     def _plans(self) -> list[Plan]:
         containers = self.containers

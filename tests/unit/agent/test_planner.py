@@ -196,6 +196,19 @@ def test_records_follow_the_containers(
     wait_for(lambda: registry.find(keys[0]) is not None)
 
 
+def test_nothing_begins_once_all_is_to_stop(
+    world: World, registry: FakeRegistry, supervisor: Supervisor
+) -> None:
+    """Docker's thread may still be telling something."""
+    contained = Contained(supervisor, world.planner(HOST), ())
+    docker = contained.containers = FakeContainers()
+    contained.start()
+    contained.stop(1)
+    docker.running = (app(1),)
+    contained.changed()
+    assert supervisor.services == ()
+
+
 def test_the_pages_tell_of_docker_and_of_faults(world: World, supervisor: Supervisor) -> None:
     contained = Contained(supervisor, world.planner(HOST), ())
     docker = contained.containers = FakeContainers((app(1, port="x"), app(2)))
