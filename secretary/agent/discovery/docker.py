@@ -42,7 +42,9 @@ class Docker:
         try:
             import docker
         except ImportError as error:
-            raise DockerRefused("Docker needs the extra [docker] of secretary") from error
+            raise DockerRefused(
+                "Docker needs the extra [docker]: pip install 'secretary[docker]'"
+            ) from error
         self._library = docker
         url = environ.get("DOCKER_HOST") or _SOCKET
         try:
