@@ -8,6 +8,7 @@ import pytest
 from secretary.devetcd import DevEtcd
 from tests import etcd_bed
 from tests.etcd_bed import Certificates, Etcdctl
+from tests.system.echo_app import EchoApp
 
 
 @pytest.fixture(scope="session")
@@ -67,3 +68,16 @@ def mtls_etcd(certificates: Certificates) -> Iterator[DevEtcd]:
 def auth_etcd(prefix: str) -> Iterator[DevEtcd]:
     with etcd_bed.auth_etcd(prefix) as etcd:
         yield etcd
+
+
+@pytest.fixture
+def one() -> Iterator[EchoApp]:
+    """An app behind a proxy, which says what it was asked."""
+    with EchoApp("one") as app:
+        yield app
+
+
+@pytest.fixture
+def two() -> Iterator[EchoApp]:
+    with EchoApp("two") as app:
+        yield app

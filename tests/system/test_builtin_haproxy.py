@@ -27,18 +27,6 @@ def proxy(tmp_path: Path) -> Iterator[BuiltinBed]:
         yield proxy
 
 
-@pytest.fixture
-def one() -> Iterator[EchoApp]:
-    with EchoApp("one") as app:
-        yield app
-
-
-@pytest.fixture
-def two() -> Iterator[EchoApp]:
-    with EchoApp("two") as app:
-        yield app
-
-
 def _haproxy(proxy: BuiltinBed) -> HaproxyBed:
     assert isinstance(proxy.bed, HaproxyBed)
     return proxy.bed

@@ -23,18 +23,6 @@ def proxy(tmp_path: Path) -> Iterator[BuiltinBed]:
         yield proxy
 
 
-@pytest.fixture
-def one() -> Iterator[EchoApp]:
-    with EchoApp("one") as app:
-        yield app
-
-
-@pytest.fixture
-def two() -> Iterator[EchoApp]:
-    with EchoApp("two") as app:
-        yield app
-
-
 def _sites(*records: Instance, **vars: str) -> str:
     return render(Builtin.NGINX, *records, vars=vars)
 

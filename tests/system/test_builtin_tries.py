@@ -19,18 +19,6 @@ def proxy(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[BuiltinBed
         yield proxy
 
 
-@pytest.fixture
-def one() -> Iterator[EchoApp]:
-    with EchoApp("one") as app:
-        yield app
-
-
-@pytest.fixture
-def two() -> Iterator[EchoApp]:
-    with EchoApp("two") as app:
-        yield app
-
-
 def test_connections_to_apps_are_kept(proxy: BuiltinBed, one: EchoApp, two: EchoApp) -> None:
     proxy.serve(record(one), record(two))
     with proxy.client() as client:

@@ -25,18 +25,6 @@ def proxy(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[BuiltinBed
         yield proxy
 
 
-@pytest.fixture
-def one() -> Iterator[EchoApp]:
-    with EchoApp("one") as app:
-        yield app
-
-
-@pytest.fixture
-def two() -> Iterator[EchoApp]:
-    with EchoApp("two") as app:
-        yield app
-
-
 ODD = (
     *("web.v2", "web_v2", "web-v2", "Web", "web", "WEB", "a..b", "a" * 46, "0", "123"),
     *("10.0.0.1", "default", "hostnames", "include", "volatile", "localhost", "http", "stats"),
