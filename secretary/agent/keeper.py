@@ -95,6 +95,7 @@ class Keeper:
 
     def _turn(self) -> float:
         """Step all that are due; return when the next one is."""
+        self.beat_s = time.monotonic()
         stepped = False
         for registration in self._mattering():
             self.beat_s = time.monotonic()

@@ -19,6 +19,8 @@ from secretary.agent.supervisor import Supervisor
 from secretary.core.metric import Family, Kind, Labels, Sample
 from secretary.core.pages import Verdict
 
+LONGEST_DOCKER_S: Final = 120.0
+"""The loop that follows Docker lists everything once a minute."""
 SLACK_S: Final = 10.0
 """What a probing loop may be late on a busy host before it counts as hanging."""
 
@@ -52,6 +54,9 @@ class AgentPages:
         ]
         if now_s - self._supervisor.keeper.beat_s > LONGEST_TURN_S:
             hanging.append("keeper")
+        docker = self._contained.containers
+        if docker is not None and now_s - docker.beat_s > LONGEST_DOCKER_S:
+            hanging.append("docker")
         if hanging:
             return Verdict(False, f"not turning: {', '.join(hanging)}")
         return Verdict(True, "every loop turns")

@@ -66,6 +66,11 @@ class Containers(Protocol):
     @property
     def errors(self) -> int: ...
 
+    @property
+    def beat_s(self) -> float:
+        """When the loop that follows them last turned (time.monotonic)."""
+        ...
+
 
 class Lease(Protocol):
     """A lease in the directory, and with it the life of what hangs on it."""

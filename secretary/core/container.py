@@ -31,6 +31,11 @@ class NetworkMode(enum.Enum):
     NONE = "none"
 
 
+def answers(name: str, id_: str, ref: str) -> bool:
+    """Whether a container of this name and id is meant by `ref`; see `Container.answers_to`."""
+    return name == ref or (_ID.fullmatch(ref) is not None and id_.startswith(ref))
+
+
 @dataclass(frozen=True, slots=True)
 class Published:
     """A port of the container that the host passes on. `host_ip` may be unspecified (0.0.0.0)."""
@@ -72,7 +77,7 @@ class Container:
 
         Shorter beginnings of ids are names too often: there are containers called db and cafe.
         """
-        return self.name == ref or (_ID.fullmatch(ref) is not None and self.id.startswith(ref))
+        return answers(self.name, self.id, ref)
 
     @property
     def incarnation(self) -> str:

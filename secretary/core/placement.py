@@ -113,6 +113,11 @@ def _passed_on(container: Container, port: int, host_ip: Callable[[], str]) -> H
             " which no other host can reach"
         )
     found = list(dict.fromkeys(_addresses(usable, host_ip)))
+    if not found:
+        raise SettingsError(
+            f"container {container.name}: port {port} is published on {usable[0].host_ip} only, and"
+            f" the host's address is {host_ip()}: publish it there as well, or give another --ip"
+        )
     if len(found) > 1:
         raise SettingsError(
             f"container {container.name}: port {port} is published several times,"
@@ -129,7 +134,7 @@ def _addresses(ways: Sequence[Published], host_ip: Callable[[], str]) -> Iterato
         ip = host_ip()
         version = ipaddress.ip_address(ip).version
         same = [way for way in anywhere if ipaddress.ip_address(way.host_ip).version == version]
-        yield from (HostPort(ip, way.host_port) for way in same or anywhere)
+        yield from (HostPort(ip, way.host_port) for way in same)
 
 
 def _listed(parts: Iterable[str]) -> str:

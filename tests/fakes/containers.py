@@ -1,6 +1,7 @@
 """Containers as a test dictates them, in place of a Docker host."""
 
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, field
 
 from secretary.agent.planner import Fault
 from secretary.core.container import Container
@@ -14,6 +15,7 @@ class FakeContainers:
     away: str | None = None
     seen: bool = True
     errors: int = 0
+    beat_s: float = field(default_factory=time.monotonic)
 
 
 @dataclass

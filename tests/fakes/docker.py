@@ -41,6 +41,9 @@ class FakeStream:
     def break_off(self) -> None:
         self._events.put(DockerAway("Docker at fake does not answer: the events ended"))
 
+    def abort(self) -> None:
+        self.is_aborted = True
+
     def close(self) -> None:
         self.is_closed = True
         self._events.put(None)
@@ -67,6 +70,7 @@ class FakeDocker:
         self.is_silent = False
         """Whether what happens goes untold."""
         self.is_closed = False
+        self.is_aborted = False
         self.answering = threading.Event()
         """Cleared, every question waits."""
         self.answering.set()
@@ -112,6 +116,9 @@ class FakeDocker:
 
     def ping(self) -> None:
         self._question("ping")
+
+    def abort(self) -> None:
+        self.is_aborted = True
 
     def close(self) -> None:
         self.is_closed = True

@@ -16,7 +16,7 @@ from urllib.parse import SplitResult, quote, urlsplit
 import msgspec
 
 from secretary.agent.discovery import inspected
-from secretary.agent.discovery.docker_events import ACTIONS, TYPES, Events
+from secretary.agent.discovery.docker_events import ACTIONS, TYPES, Events, socket_of
 from secretary.agent.discovery.docker_trust import Trust, reason
 from secretary.agent.discovery.inspected import Inspected
 from secretary.core.errors import DockerAway, DockerError, DockerRefused
@@ -63,6 +63,7 @@ class Docker:
         is_secure = not is_local and (is_verified or parts.scheme == "https")
         self._trust = Trust(environ) if is_secure else None
         self._lock = threading.Lock()
+        self._being_read: set[socket.socket] = set()
         self._client: Any = None
         self._base = ""
 
@@ -96,6 +97,13 @@ class Docker:
         """Ask for the version: a DockerError when Docker does not tell."""
         with self._lock:
             self._connect()
+
+    def abort(self) -> None:
+        """End the answers that are being read, as if they had broken off."""
+        for reading in list(self._being_read):
+            with contextlib.suppress(OSError):
+                # Not SSLSocket's own, which takes TLS away below whoever reads.
+                socket.socket.shutdown(reading, socket.SHUT_RDWR)
 
     def close(self) -> None:
         """Let go of the connections; a stream of events must be closed by itself."""
@@ -134,11 +142,27 @@ class Docker:
             raise
 
     def _send(self, client: Any, url: str, **how: Any) -> Any:
+        is_stream = how.pop("stream", False)
         try:
-            return client.get(url, timeout=CALL_TIMEOUT_S, allow_redirects=False, **how)
+            response = client.get(
+                url, timeout=CALL_TIMEOUT_S, allow_redirects=False, stream=True, **how
+            )
+            if not is_stream:
+                self._read(response)
+            return response
         except Exception as error:
             failure = self._failure(error)
             raise failure from error
+
+    def _read(self, response: Any) -> None:
+        """Read the whole answer, in a way that `abort` can end: the timeout is of each piece."""
+        if (reading := socket_of(response)) is None:
+            return  # there is nothing to read
+        self._being_read.add(reading)
+        try:
+            _ = response.content  # which the library keeps
+        finally:
+            self._being_read.discard(reading)
 
     def _connect(self) -> None:
         """Make the client anew, and ask which version of the API the daemon speaks."""

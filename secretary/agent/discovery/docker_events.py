@@ -12,7 +12,7 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
-from secretary.core.errors import DockerError
+from secretary.core.errors import DockerAway, DockerError
 
 _log = logging.getLogger(__name__)
 
@@ -70,6 +70,16 @@ def decode(line: bytes) -> Event | None:
     return Event(action, told.actor.id, told.at_ns, name, detail)
 
 
+def socket_of(response: Any) -> "socket.socket | None":
+    """Return the socket of an answer that is still to be read; None when there is nothing.
+
+    The library closes a stream by this socket too; there is no public way to it.
+    """
+    reader = response.raw._fp.fp
+    found: socket.socket | None = reader.raw._sock if reader is not None else None
+    return found
+
+
 class Events:
     """Iterate over it once for the events of a streamed `response`.
 
@@ -83,8 +93,10 @@ class Events:
         self._ended = ended
         self._is_closed = False
         self._has_begun = False
-        # The library closes a stream by this socket too; there is no public way to it.
-        self._socket: socket.socket = response.raw._fp.fp.raw._sock
+        found = socket_of(response)
+        if found is None:
+            raise DockerAway(f"Docker at {at} does not answer: it ended the events")
+        self._socket = found
         self._socket.settimeout(None)  # the answer's head came; events may take days
         if self._socket.family != socket.AF_UNIX:
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)

@@ -11,16 +11,17 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass
 from functools import partial
-from typing import Final, TypeAlias
+from typing import Final
 
 from secretary.agent.discovery.asker import Answer, Asker
 from secretary.agent.discovery.docker_events import HEALTH, Event
 from secretary.agent.discovery.door import Door
 from secretary.agent.discovery.event_reader import Broken, EventReader, Opened, Stream
 from secretary.agent.discovery.inspected import Inspected
-from secretary.agent.discovery.questions import Questions
+from secretary.agent.discovery.messages import Follow, Message, Stop, Told
+from secretary.agent.discovery.questions import Asked, Questions
+from secretary.agent.discovery.reach import Reach
 from secretary.agent.discovery.table import Moved, Table
 from secretary.agent.discovery.wanted import Wanted
 from secretary.core.container import Container, Health
@@ -37,20 +38,6 @@ TOGETHER_S: Final = 0.05
 """Containers that are found within so long are told together."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Follow:
-    refs: frozenset[str] | None
-
-
-class _Stop:
-    pass
-
-
-_Told: TypeAlias = list[str] | Inspected | None
-"""What may be answered: which containers run, or one of them."""
-_Message: TypeAlias = Event | Opened | Broken | Answer[_Told] | _Follow | _Stop
-
-
 class Roster:
     """`tell` is called in the roster's thread after `running` changed, `tell_health` with an id.
 
@@ -64,11 +51,10 @@ class Roster:
         tell_health: Callable[[str], None],
         resync_s: float = RESYNC_S,
     ) -> None:
-        self.away: str | None = None
-        """Why Docker does not answer; None when it does."""
         self.seen = False
         """Whether all containers have been told since the start."""
-        self.errors = 0
+        self.beat_s = time.monotonic()
+        """When the loop last turned; it does so with each answer, event and list."""
         self._door = door
         self._tell = tell
         self._tell_health = tell_health
@@ -76,21 +62,29 @@ class Roster:
         self._wanted = Wanted()
         self._table = Table()
         self._questions = Questions()
-        self._told: set[str] = set()
-        """What has been said of Docker since it answered last."""
+        self._reach = Reach()
         self._is_open = self._is_listing = self._is_urgent = False
         self._list_s = time.monotonic() + resync_s
         self._untold_s: float | None = None
-        self._messages: queue.SimpleQueue[_Message] = queue.SimpleQueue()
+        self._messages: queue.SimpleQueue[Message] = queue.SimpleQueue()
         self._stopping = threading.Event()
         self._reader = EventReader(door.at, self._open, self._messages.put)
-        self._asker: Asker[_Told] = Asker(self._messages.put)
+        self._asker: Asker[Told] = Asker(self._messages.put)
         self._thread = threading.Thread(target=self._run, name="docker", daemon=True)
 
     @property
     def running(self) -> tuple[Container, ...]:
         """Those that serve, as far as is known."""
         return self._table.running
+
+    @property
+    def away(self) -> str | None:
+        """Why Docker does not answer; None when it does."""
+        return self._reach.away
+
+    @property
+    def errors(self) -> int:
+        return self._reach.errors
 
     def health(self, id_: str) -> Health | None:
         """Return what the HEALTHCHECK says; None while that is not known."""
@@ -100,7 +94,7 @@ class Roster:
         """Mind these names, ids or beginnings of ids alone; None means all that run."""
         if self._thread.is_alive():
             self.seen = self.seen and refs == self._wanted.refs
-            self._messages.put(_Follow(refs))
+            self._messages.put(Follow(refs))
         else:
             self._wanted.follow(refs)
 
@@ -133,8 +127,7 @@ class Roster:
         try:
             yield
         except DockerError as error:
-            self.errors += 1
-            self.away = str(error)
+            self._reach.lost(error)
             raise
 
     def start(self) -> None:
@@ -146,7 +139,7 @@ class Roster:
         """End all threads within `timeout_s`, and close the door; may be called twice."""
         deadline_s = time.monotonic() + timeout_s
         self._stopping.set()
-        self._messages.put(_Stop())
+        self._messages.put(Stop())
         self._reader.stop(timeout_s)
         self._asker.stop(max(0.0, deadline_s - time.monotonic()))
         if self._thread.is_alive():
@@ -166,12 +159,13 @@ class Roster:
                 self._lost(error)
                 self._reader.reopen()
             except Exception:
-                self.errors += 1
+                self._reach.errors += 1
                 self._list_s = time.monotonic() + AGAIN_S
                 _log.exception("unforeseen; asking Docker for all again")
 
     def _turn(self) -> None:
         """Take up all that has come, tell what it ended, and only then ask for something."""
+        self.beat_s = time.monotonic()
         for message in self._wait():
             self._take(message)
         self._say(self._is_urgent)
@@ -181,11 +175,18 @@ class Roster:
         if asked is None:
             self._ask()
         elif time.monotonic() >= asked.since_s + LONGEST_ANSWER_S:
-            self._asker.give_up()
-            raise DockerAway(
-                f"Docker at {self._door.at}: no answer was whole after {LONGEST_ANSWER_S:g} s"
-            )
+            self._give_up(asked)
         self._say(self._questions.asked is None)
+
+    def _give_up(self, asked: Asked) -> None:
+        """Wait no longer for an answer that drips in. Raises DockerAway if it was for all."""
+        self._door.abort()
+        self._asker.give_up()
+        self._questions.answered(asked.number)
+        said = f"Docker at {self._door.at}: no answer was whole after {LONGEST_ANSWER_S:g} s"
+        if asked.ref is None:
+            raise DockerAway(said)
+        self._complain(asked.ref, DockerError(f"container {asked.ref}: {said}"))
 
     def _ask(self) -> None:
         """Ask for all, if it is time to, or else for one that is to be asked for."""
@@ -203,7 +204,7 @@ class Roster:
             self._listed()
             self._reader.confirm()
 
-    def _put(self, ref: str | None, question: Callable[[], _Told]) -> None:
+    def _put(self, ref: str | None, question: Callable[[], Told]) -> None:
         self._asker.ask(self._questions.ask(ref, time.monotonic()), question)
 
     def _inspect(self, ref: str) -> Inspected | None:
@@ -214,7 +215,7 @@ class Roster:
             self._door.ping()
             raise DockerError(str(error)) from error
 
-    def _wait(self) -> list[_Message]:
+    def _wait(self) -> list[Message]:
         """Return all that has come; wait for something when there is nothing else to do."""
         if (asked := self._questions.asked) is not None:
             timeout_s = max(0.0, asked.since_s + LONGEST_ANSWER_S - time.monotonic())
@@ -222,14 +223,14 @@ class Roster:
             timeout_s = 0.0
         else:
             timeout_s = max(0.0, self._list_s - time.monotonic())
-        messages: list[_Message] = []
+        messages: list[Message] = []
         with contextlib.suppress(queue.Empty):
             messages.append(self._messages.get(timeout=timeout_s))
             while True:
                 messages.append(self._messages.get_nowait())
         return messages
 
-    def _take(self, message: _Message) -> None:
+    def _take(self, message: Message) -> None:
         match message:
             case Event():
                 self._take_event(message)
@@ -239,7 +240,7 @@ class Roster:
                 self._is_open, self._list_s = True, 0.0
             case Broken():
                 self._lost(message.error)
-            case _Follow():
+            case Follow():
                 self._wanted.follow(message.refs)
                 self._questions.forget()
                 self._list_s = 0.0
@@ -260,7 +261,7 @@ class Roster:
             self._moved(event.container, self._table.told_health(event))
         self._questions.add(to_ask)
 
-    def _take_answer(self, answer: Answer[_Told]) -> None:
+    def _take_answer(self, answer: Answer[Told]) -> None:
         if (asked := self._questions.answered(answer.number)) is None:
             return
         ref, error = asked.ref, answer.error
@@ -292,7 +293,7 @@ class Roster:
 
     def _complain(self, ref: str, error: DockerError, *, is_last: bool = False) -> None:
         """Say once what is wrong with one container."""
-        self.errors += 1
+        self._reach.errors += 1
         if self._questions.failed(ref, str(error), is_last=is_last):
             _log.warning("%s; the others go on", error)
 
@@ -300,9 +301,7 @@ class Roster:
         """All has been asked for."""
         self._is_listing = False
         self.seen = True
-        if self.away is not None and self._is_open:
-            self.away = None
-            self._told.clear()
+        if self._is_open and self._reach.answered():
             _log.info("Docker at %s answers again", self._door.at)
         if self._untold_s is None:
             # What was known when others asked may have changed without us: addresses of this host.
@@ -311,14 +310,11 @@ class Roster:
 
     def _lost(self, error: DockerError) -> None:
         """Keep what is known until Docker answers."""
-        self.errors += 1
         self._is_open = self._is_listing = False
         self._questions.forget()
         self._list_s = time.monotonic() + self._resync_s
-        if self.away is None or (isinstance(error, DockerRefused) and str(error) not in self._told):
+        if self._reach.lost(error):
             _log.warning("%s; keeping what is known", error)
-        self._told.add(str(error))
-        self.away = str(error)
 
     def _keep_only(self, ids: Collection[str]) -> None:
         for moved in self._table.keep_only(set(ids)):
@@ -330,6 +326,8 @@ class Roster:
             level = logging.INFO if is_news else logging.DEBUG
             _log.log(level, "container %s: %s", moved.name, moved.reason)
             self._is_urgent = True
+        if moved.stays:
+            _log.warning("container %s: was told to stop, and still runs; taken back", id_[:12])
         if moved.changed and self._untold_s is None:
             self._untold_s = time.monotonic()
         if moved.health_changed:

@@ -14,8 +14,11 @@ from secretary.agent.discovery.docker_events import Event
 from secretary.agent.discovery.inspected import Inspected
 from secretary.core.container import Container, Health
 
-LEAST_LEAVING_S: Final = 60.0
-"""How long a container that was told to stop may go on before it is taken back, at least."""
+LEAST_LEAVING_S: Final = 900.0
+"""How long a container that was told to stop may go on before it is taken back, at least.
+
+Docker does not tell how much time `docker stop --time` gives it.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +30,8 @@ class Moved:
     name: str = ""
     reason: str = ""
     """Why it went out; empty when it did not."""
+    stays: bool = False
+    """Whether it was told to stop long ago, and is taken back."""
     is_news: bool = False
     """Whether its labels are for us, so that somebody may have asked for its record."""
 
@@ -104,16 +109,18 @@ class Table:
         """Take up what an inspection saw."""
         id_ = seen.id
         leaving = self._leaving.get(id_)
-        if leaving is not None and (
-            leaving.started_at != seen.started_at or now_s >= leaving.until_s
-        ):
+        stays = False
+        if leaving is not None and leaving.started_at != seen.started_at:
             del self._leaving[id_]
+        elif leaving is not None and now_s >= leaving.until_s:
+            del self._leaving[id_]
+            stays = seen.serves
         killed = self._killed.pop(id_, None)
         if killed is not None and seen.serves and killed.at_ns >= seen.started_ns:
             self._kill(killed, seen, now_s)
         if not seen.serves or id_ in self._leaving:
             return self._out(id_, "no longer serves")
-        return self._in(seen)
+        return replace(self._in(seen), stays=stays)
 
     def gone(self, id_: str) -> Moved:
         """Take out whom Docker does not know any more."""

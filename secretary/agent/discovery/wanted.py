@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from secretary.agent.discovery.docker_events import HEALTH, Event
 from secretary.agent.discovery.table import Table
+from secretary.core.container import answers
 
 _APPEARING = ("start", "unpause", "rename")
 """After these it may be one that was not known, or not wanted, so far."""
@@ -53,6 +54,6 @@ class Wanted:
             return
         touched = {id_, *sharing} if is_about_it else set(sharing)
         for ref in sorted(self.refs):
-            is_meant = is_about_it and (ref == event.name or id_.startswith(ref))
+            is_meant = is_about_it and answers(event.name, id_, ref)
             if is_meant or self._found.get(ref) in touched:
                 yield ref

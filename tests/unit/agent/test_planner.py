@@ -221,6 +221,9 @@ def test_the_pages_tell_of_docker_and_of_faults(world: World, supervisor: Superv
     docker.away, docker.seen = "Docker does not answer", False
     assert pages.status()["docker"] == "Docker does not answer"
     assert not pages.ready().ok
+    assert pages.live().ok
+    docker.beat_s -= 1000
+    assert pages.live().text == "not turning: docker"
     values = {family.name: family.samples[0].value for family in pages.metrics() if family.samples}
     assert values["secretary_docker_reachable"] == 0
     assert (values["secretary_containers"], values["secretary_faulty_containers"]) == (2, 1)

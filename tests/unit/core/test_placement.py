@@ -80,6 +80,13 @@ def test_of_two_ports_for_two_families_the_addresss_own_is_taken() -> None:
     assert six.at == HostPort("fd00::5", 32770)
 
 
+def test_a_port_of_the_other_family_alone_is_refused() -> None:
+    """Nobody listens there at the address that would be published."""
+    of = container(published=(published(8080, 32770, "::"),))
+    said = refusal(of, Advertise.HOST)
+    assert "published on :: only, and the host's address is 10.0.0.5" in said
+
+
 def test_a_port_published_on_one_address_is_at_that_address() -> None:
     of = container(published=(published(8080, 80, "192.0.2.7"),))
     assert placed(of, Advertise.HOST).at == HostPort("192.0.2.7", 80)

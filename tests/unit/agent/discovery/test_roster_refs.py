@@ -63,7 +63,9 @@ def test_a_name_is_stronger_than_the_beginning_of_an_id(
     watched.roster.follow(frozenset({"db"}))
     watched.start()
     docker.run("stranger", id="db" + 62 * "0")
+    docker.tell("update", "db")
     wait_for(lambda: docker.calls.count("inspect db") == 2)
+    assert watched.names == ["db"]
     watched.roster.follow(None)
     watched.wait_for_names("db", "stranger")
 
