@@ -165,12 +165,12 @@ def check(settings: RunSettings) -> Iterator[Finding]:
     def plans() -> Iterator[Plan | Finding]:
         for service in settings.services:
             try:
-                plan, why = planner.plan(service)
+                plan = planner.plan(service)
             except SecretaryError as error:
                 yield Finding(False, "settings", str(error))
                 continue
             yield Finding(None, "service", f"{service.name} at {plan.instance.addr}")
-            yield Finding(True, "address", f"{plan.instance.ip}: {why}")
+            yield Finding(True, "address", f"{plan.instance.ip}: {plan.why}")
             yield plan
         if roster is None:
             return

@@ -26,6 +26,7 @@ class Contained:
         self._supervisor = supervisor
         self._planner = planner
         self._fixed = fixed
+        self._last: list[Plan] = []
         self._is_stopping = False
         self._lock = threading.Lock()
 
@@ -52,15 +53,19 @@ class Contained:
         self._supervisor.stop(drain_timeout_s)
 
     def _plans(self) -> list[Plan]:
-        containers = self.containers
-        if containers is None:
-            self.faults = ()
-            return list(self._fixed)
-        plans, faults = self._planner.contained(
-            containers.running, self._fixed, is_all=containers.seen
-        )
+        plans, faults = [*self._fixed], tuple[Fault, ...]()
+        if (containers := self.containers) is not None:
+            contained, faults = self._planner.contained(
+                containers.running, self._fixed, is_all=containers.seen
+            )
+            plans += contained
         for fault in faults:
             if fault not in self.faults:
                 _log.warning("%s", fault.text)
-        self.faults = faults
-        return [*self._fixed, *plans]
+        known = set(map(id, self._last))
+        for plan in plans:
+            if id(plan) not in known:
+                about = {"service": plan.instance.name, "key": plan.key}
+                _log.info("publishing %s (%s)", plan.instance.addr, plan.why, extra=about)
+        self.faults, self._last = faults, plans
+        return plans

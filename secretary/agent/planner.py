@@ -64,17 +64,16 @@ class Planner:
         """Return the plans of the services that are no container's. SettingsError."""
         plans: dict[str, Plan] = {}
         for service in self._settings.services:
-            plan, why = self.plan(service)
+            plan = self.plan(service)
             if (other := plans.get(plan.key)) is not None:
                 raise SettingsError(_same_key(plan, other))
             plans[plan.key] = plan
-            _publishing(plan, why)
         return list(plans.values())
 
-    def plan(self, service: ServiceSettings) -> tuple[Plan, str]:
-        """Return what a service comes to here, and why it has its address. SettingsError."""
+    def plan(self, service: ServiceSettings) -> Plan:
+        """Return what a service that is no container's comes to here. SettingsError."""
         chosen = self._choose(service.ip)
-        return self._plan(service, chosen.ip, self._id, None), chosen.why
+        return self._plan(service, chosen.ip, self._id, None, chosen.why)
 
     def contained(
         self, running: Sequence[Container], fixed: Sequence[Plan] = (), *, is_all: bool = True
@@ -138,12 +137,10 @@ class Planner:
             # Of each of our services in each life of a container: no two of them are alike.
             whole = f"{self._id} {container.incarnation} {service.name} {service.port}"
             id_ = hashlib.sha256(whole.encode()).hexdigest()[:32]
-            plan = self._plan(service, service.ip, id_, container)
-            _publishing(plan, why)
-            yield plan
+            yield self._plan(service, service.ip, id_, container, why)
 
     def _plan(
-        self, service: ServiceSettings, ip: str, id_: str, container: Container | None
+        self, service: ServiceSettings, ip: str, id_: str, container: Container | None, why: str
     ) -> Plan:
         addr = HostPort(ip, service.port)
         fields = {
@@ -171,7 +168,7 @@ class Planner:
         probe = msgspec.structs.replace(probe, target=located(probe.target, at))
         key = instance.key(service.prefix, service.key_by)
         made = self._make_probe(probe, container)
-        return Plan(service, instance, key, probe, made, container)
+        return Plan(service, instance, key, probe, made, container, why)
 
     def _host_ip(self, spec: str, running: Sequence[Container]) -> str:
         if spec not in self._chosen:
@@ -199,11 +196,6 @@ def _same_key(plan: Plan, other: Plan) -> str:
         f"services {other.instance.addr} and {plan.instance.addr} have the same key {plan.key};"
         " --key-by ip-port gives each port its own"
     )
-
-
-def _publishing(plan: Plan, why: str) -> None:
-    of = {"service": plan.instance.name, "key": plan.key}
-    _log.info("publishing %s (%s)", plan.instance.addr, why, extra=of)
 
 
 def _host_name() -> str:

@@ -31,6 +31,8 @@ class Plan:
     probe_settings: ProbeSettings
     probe: Probe
     container: Container | None = None
+    why: str = ""
+    """Why the instance has its address."""
 
     @property
     def endpoint(self) -> tuple[str, str]:

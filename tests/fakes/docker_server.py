@@ -14,6 +14,7 @@ class DockerServer(ThreadingHTTPServer):
     """`answers` are status and body by path, without the version before it.
 
     `events` are lines that `/events` tells before it waits for `ending`; `is_chunked` says how.
+    With `drips_s` an answer's bytes come so far apart, and `dripping` says that they have begun to.
     """
 
     daemon_threads = True
@@ -27,6 +28,8 @@ class DockerServer(ThreadingHTTPServer):
         }
         self.events: list[bytes] = []
         self.is_chunked = True
+        self.drips_s: float | None = None
+        self.dripping = threading.Event()
         self.ending = threading.Event()
         self._trust = trust
         self.asked: list[str] = []
@@ -79,7 +82,17 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(status)
         self.send_header("Content-Length", str(len(written)))
         self.end_headers()
-        self.wfile.write(written)
+        if self.server.drips_s is None:
+            self.wfile.write(written)
+        else:
+            self._drip(written, self.server.drips_s)
+
+    def _drip(self, written: bytes, apart_s: float) -> None:
+        for byte in written:
+            self.wfile.write(bytes([byte]))
+            self.server.dripping.set()
+            if self.server.ending.wait(apart_s):
+                return
 
     def _tell(self) -> None:
         is_chunked = self.server.is_chunked

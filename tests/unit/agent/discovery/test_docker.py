@@ -280,6 +280,28 @@ def test_events_may_be_silent_for_longer_than_a_call(
     door.close()
 
 
+def test_an_answer_that_drips_in_is_cut_off(server: DockerServer, door: Docker) -> None:
+    """No silence between two bytes is long enough to end it by itself."""
+    assert door.containers() == []
+    server.drips_s = 0.05
+    server.answers["/containers/json"] = (200, [{"Id": ID}] * 1000)
+    failures: list[Exception] = []
+
+    def ask() -> None:
+        with pytest.raises(DockerAway) as caught:
+            door.containers()
+        failures.append(caught.value)
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    assert server.dripping.wait(5)
+    door.abort()
+    asking.join(5)
+    assert "does not answer" in str(failures[0])
+    server.drips_s = None
+    assert len(door.containers()) == 1000
+
+
 def test_a_daemon_that_comes_back_is_asked_anew(server: DockerServer, door: Docker) -> None:
     server.answers["/version"] = (503, b"")
     with pytest.raises(DockerAway):
