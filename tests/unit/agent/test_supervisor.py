@@ -184,6 +184,14 @@ def test_a_service_that_is_being_left_is_waited_for_too(
     assert "not yet applied by one" in caplog.text
 
 
+def test_a_process_without_services_lives(supervisor: Supervisor) -> None:
+    """No container may have a label yet."""
+    supervisor.start([])
+    before_s = supervisor.keeper.beat_s
+    supervisor.keeper.wake()
+    wait_for(lambda: supervisor.keeper.beat_s > before_s)
+
+
 def test_a_process_that_is_leaving_still_lives(
     supervisor: Supervisor, registry: FakeRegistry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
