@@ -2,12 +2,10 @@
 
 import json
 import re
-import subprocess
-import sys
 from collections.abc import Sequence
 from typing import Any, Self
 
-from tests.secretaries import IP, Secretary, environ
+from tests.secretaries import IP, Secretary
 from tests.waiting import wait_for
 
 
@@ -20,7 +18,7 @@ class Renderer(Secretary):
     def __init__(self, *arguments: str, **env: str) -> None:
         if "--state" not in arguments and "--config" not in arguments:
             arguments = ("--state", "off", *arguments)
-        super().__init__(*arguments, **env)
+        super().__init__(*arguments, verb="render", **env)
 
     @classmethod
     def of(cls, etcd: Sequence[str], prefix: str, *more: str) -> Self:
@@ -29,16 +27,6 @@ class Renderer(Secretary):
             *("--etcd", ",".join(etcd), "--prefix", prefix, "--status", f"{IP}:0"),
             *more,
         )
-
-    def __enter__(self) -> Self:
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "secretary", "render", *self._arguments],
-            stdin=subprocess.DEVNULL,
-            stdout=self._file,
-            stderr=self._file,
-            env=environ(**self._env),
-        )
-        return self
 
     def told(self) -> dict[str, Any]:
         """Return /status."""

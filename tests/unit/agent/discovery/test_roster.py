@@ -4,6 +4,7 @@ import logging
 
 import pytest
 
+from secretary.agent.discovery import roster as module
 from secretary.core.container import Health
 from secretary.core.errors import DockerAway
 from tests.fakes.docker import FakeDocker
@@ -103,15 +104,17 @@ def test_an_end_is_told_before_anybody_else_is_asked_about(
 
 
 def test_containers_that_start_together_are_told_together(
-    docker: FakeDocker, watched: Watched
+    docker: FakeDocker, watched: Watched, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(module, "TOGETHER_S", 60.0)
     watched.start()
+    told_before = len(watched.tells)
     held(watched)
     for number in range(50):
         docker.run(f"new-{number}")
     let_go(watched)
     wait_for(lambda: watched.tells and len(watched.tells[-1]) == 51)
-    assert len(watched.tells) < 25
+    assert len(watched.tells) == told_before + 1
 
 
 def test_other_signals_end_nothing(docker: FakeDocker, watched: Watched) -> None:
