@@ -83,6 +83,7 @@ class _Agent:
 
     def _leave(self) -> None:
         drain_s = max(self._settings.drain_timeout_s, LEAST_LEAVE_S)
+        self._daemon.stopping(drain_s)
         self._etcd.limit(time.monotonic() + drain_s)
         self._watch(None)
         self._contained.stop(drain_s)

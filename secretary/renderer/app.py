@@ -69,6 +69,7 @@ class _Renderer:
     def run(self, signals: Signals) -> int:
         self._engine.start()
         self._daemon.run(signals, self._follow)
+        self._daemon.stopping(self._engine.stop_s)
         self._engine.stop()
         self._daemon.close()
         _log.info("stopped")
@@ -167,6 +168,11 @@ class _Engine:
             group.start()
         self._loop.start(known)
         self._herald.start()
+
+    @property
+    def stop_s(self) -> float:
+        """How long a stop takes at the worst: each group in turn may have a command to end."""
+        return STOP_S * (1 + len(self._groups))
 
     def stop(self, *, for_now: bool = False) -> None:
         """End it all; `for_now` leaves our word in the directory for who comes after us."""

@@ -19,6 +19,8 @@ _log = logging.getLogger(__name__)
 
 TICK_S: Final = 5.0
 """How often the status line for systemd is looked at."""
+STOP_MARGIN_S: Final = 5.0
+"""What a process needs beyond the deadline that it has set itself for its work."""
 
 
 class TellingPages(Pages, Protocol):
@@ -53,7 +55,10 @@ class Daemon:
                 self._tell_systemd()
             except Exception:
                 _log.exception("unforeseen; going on")
-        self._systemd.stopping()
+
+    def stopping(self, within_s: float) -> None:
+        """Say that the stop, which has begun, may take so long."""
+        self._systemd.stopping(within_s + STOP_MARGIN_S)
 
     def move(self, status: HostPort | None) -> None:
         """Serve there from now on, or stay and raise SettingsError."""

@@ -41,8 +41,9 @@ class Notifier:
         """Still alive."""
         self._send("WATCHDOG=1")
 
-    def stopping(self) -> None:
-        self._send("STOPPING=1")
+    def stopping(self, within_s: float) -> None:
+        """Begun to stop, which may take `within_s`, also where the unit allows less."""
+        self._send(f"STOPPING=1\nEXTEND_TIMEOUT_USEC={round(within_s * 1e6)}")
 
 
 def notifier(environ: Mapping[str, str]) -> Notifier:

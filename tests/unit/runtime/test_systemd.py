@@ -30,12 +30,12 @@ def test_every_message_arrives_in_its_words(service_manager: tuple[socket.socket
     told.ready()
     told.status("2 of 3 registered")
     told.watchdog()
-    told.stopping()
+    told.stopping(12.5)
     assert [listening.recv(4096) for _ in range(4)] == [
         b"READY=1",
         b"STATUS=2 of 3 registered",
         b"WATCHDOG=1",
-        b"STOPPING=1",
+        b"STOPPING=1\nEXTEND_TIMEOUT_USEC=12500000",
     ]
 
 
@@ -70,7 +70,7 @@ def test_nobody_is_told_where_systemd_does_not_ask() -> None:
     """Also no watchdog: there is no way to feed it."""
     silent = notifier({"WATCHDOG_USEC": "30000000"})
     silent.ready()
-    silent.stopping()
+    silent.stopping(1)
     assert silent.watchdog_interval_s is None
 
 
