@@ -44,7 +44,9 @@ class Daemon:
     def run(self, signals: Signals, reload: Callable[[], None]) -> None:
         """Return when somebody asks us to stop; `reload` is called when they ask for that."""
         self._systemd.ready()
-        while Request.STOP not in (requests := signals.wait(self._tick_s())):
+        tick_s = 0.0  # the first line is told at once
+        while Request.STOP not in (requests := signals.wait(tick_s)):
+            tick_s = self._tick_s()
             try:
                 if Request.RELOAD in requests:
                     self._systemd.reloading()

@@ -1,0 +1,1 @@
+"""`secretary units`: unit files for one's own app, and the ones in deploy/units/."""
