@@ -1,7 +1,7 @@
 """Real servers for the tests of whole programs."""
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 import pytest
 
@@ -9,6 +9,22 @@ from secretary.devetcd import DevEtcd
 from tests import etcd_bed
 from tests.etcd_bed import Certificates, Etcdctl
 from tests.system.echo_app import EchoApp
+from tests.system.node_bed import NodeBed, node_disk, nodes
+
+__all__ = ["node_disk", "nodes"]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Function, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """With a failure comes what the nodes have said since the test began."""
+    report = yield
+    nodes = item.funcargs.get("nodes")
+    if report.failed and report.when != "teardown" and isinstance(nodes, NodeBed):
+        for node in nodes.all:
+            report.sections.append((f"journal of {node.name}", node.said(call.start)))
+    return report
 
 
 @pytest.fixture(scope="session")

@@ -5,12 +5,10 @@ No image is ever pulled: the base is made with debootstrap and kept in the user'
 """
 
 import contextlib
-import hashlib
 import json
 import os
 import shutil
 import subprocess
-import tempfile
 import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -19,12 +17,11 @@ from typing import Any
 
 import pytest
 
+from tests.system.debian import CA_BUNDLE, debian
 from tests.system.dockerd import Dockerd
 
 CHECKOUT = Path(__file__).parents[2]
-SUITE = "bookworm"
 PACKAGES = ("ca-certificates", "python3", "python3-venv")
-CA_BUNDLE = Path("/etc/ssl/certs/ca-certificates.crt")
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,33 +89,13 @@ def needs(*tools: str) -> None:
 
 def import_base(docker: Docker) -> None:
     """Make the base image on this daemon."""
-    root = _debian_root()
+    root = debian(PACKAGES)
     if CA_BUNDLE.exists():  # a build behind a private CA trusts what this machine trusts
         shutil.copyfile(CA_BUNDLE, root / CA_BUNDLE.relative_to("/"))
     tar = subprocess.Popen(["tar", "-C", root, "-c", "."], stdout=subprocess.PIPE)
     with tar:
         command = ["docker", *docker.flags(), "import", "-", docker.base_image]
         subprocess.run(command, stdin=tar.stdout, stdout=subprocess.DEVNULL, check=True)
-
-
-def _debian_root() -> Path:
-    """A debootstrapped tree, made once per suite and list of packages."""
-    key = hashlib.sha256(" ".join((SUITE, *PACKAGES)).encode()).hexdigest()[:12]
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "secretary-tests"
-    root = cache / f"{SUITE}-{key}"
-    if not root.exists():
-        cache.mkdir(parents=True, exist_ok=True)
-        made = Path(tempfile.mkdtemp(prefix="making-", dir=cache))
-        include = f"--include={','.join(PACKAGES)}"
-        done = _run(["debootstrap", "--variant=minbase", include, SUITE, str(made)], 600)
-        assert done.returncode == 0, f"debootstrap failed:\n{done.stdout[-3000:]}{done.stderr}"
-        made.chmod(0o755)
-        shutil.rmtree(made / "var/cache/apt/archives")
-        try:
-            made.rename(root)
-        except OSError:  # another run was quicker
-            shutil.rmtree(made)
-    return root
 
 
 def _build(docker: Docker) -> None:

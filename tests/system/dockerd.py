@@ -5,8 +5,6 @@ containers, these reach each other and the host. It may be ended and started aga
 """
 
 import contextlib
-import ipaddress
-import random
 import shutil
 import subprocess
 import tempfile
@@ -15,6 +13,7 @@ from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Final, Self
 
+from tests.system.bridge import free_network
 from tests.waiting import wait_for
 
 _SPACE: Final = IPv4Network("10.208.0.0/12")
@@ -47,7 +46,7 @@ class Dockerd:
             self._state = Path(tempfile.mkdtemp(prefix="secretary-docker-"))
             stack.callback(shutil.rmtree, self._state, ignore_errors=True)
             stack.callback(_unmount_below, self._state)
-            bridge, self._networks = _free_piece().subnets()
+            bridge, self._networks = free_network(_SPACE, _PIECE).subnets()
             _ip("link", "add", self._bridge, "type", "bridge")
             stack.callback(_ip, "link", "delete", self._bridge)
             _ip("address", "add", f"{bridge[1]}/{bridge.prefixlen}", "dev", self._bridge)
@@ -117,22 +116,6 @@ class Dockerd:
             capture_output=True, text=True, timeout=_READY_S, check=False,
         )
         # fmt: on
-
-
-def _free_piece() -> IPv4Network:
-    """Return a part of the space to which no route of this host leads yet."""
-    told = _ip("-4", "route", "show", "table", "all").split()
-    taken = [IPv4Network(word) for word in told if word[0].isdigit() and _is_network(word)]
-    pieces = list(_SPACE.subnets(new_prefix=_PIECE))
-    random.SystemRandom().shuffle(pieces)
-    return next(piece for piece in pieces if not any(map(piece.overlaps, taken)))
-
-
-def _is_network(word: str) -> bool:
-    try:
-        return ipaddress.ip_network(word).version == 4
-    except ValueError:
-        return False
 
 
 def _ip(*args: str) -> str:

@@ -19,6 +19,8 @@ def in_docker(name: str, settings: str, hint: str) -> str:
 Description={name} on port %i
 Documentation=https://docs.docker.com/reference/cli/docker/container/run/
 Wants=network-online.target
+# Docker's restart ends what it runs: in order, the secretary first, and all of it comes back.
+Requires=docker.service
 After=network-online.target docker.service
 {_with_secretary(name)}
 [Service]
@@ -36,7 +38,7 @@ Restart=always
 RestartSec=1
 TimeoutStartSec=15min
 TimeoutStopSec=30
-{_end(name)}"""
+{_end(name, "docker.service")}"""
 
 
 def of_command(name: str, command: str, user: str | None, port: int, hint: str) -> str:
@@ -87,16 +89,17 @@ def _with_secretary(name: str) -> str:
     return f"""\
 # Its secretary comes and goes with it, and is started again with it after a crash.
 Wants={name}-secretary@%i.service
-# Ten crashes within a minute are a fault that a restart does not mend.
+# Some ten crashes within a minute are a fault that a restart does not mend: each counts twice when
+# its secretary's start asks for it once more.
 StartLimitIntervalSec=60
-StartLimitBurst=10
+StartLimitBurst=20
 """
 
 
-def _end(name: str) -> str:
+def _end(name: str, *more: str) -> str:
     return f"""
 [Install]
-WantedBy=multi-user.target
+WantedBy={" ".join(("multi-user.target", *more))}
 
 [X-Fleet]
 Conflicts={name}@*.service

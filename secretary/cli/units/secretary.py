@@ -81,7 +81,6 @@ class Place:
     app: str
     file: str
     port: str
-    starts: int
 
 
 def beside_instance(name: str) -> Place:
@@ -92,7 +91,6 @@ def beside_instance(name: str) -> Place:
         app=f"{name}@%i.service",
         file=f"{name}-%i",
         port=" --port %i",
-        starts=20,
     )
 
 
@@ -104,7 +102,6 @@ def beside_unit(unit: str) -> Place:
         app=unit,
         file=unit.removesuffix(".service"),
         port="",
-        starts=40,
     )
 
 
@@ -117,7 +114,6 @@ ANY_UNIT: Final = Place(
     app="%i.service",
     file="%i",
     port="",
-    starts=40,
 )
 
 
@@ -144,7 +140,7 @@ Wants=network-online.target
 After=network-online.target etcd.service docker.service
 # More than the app may do in that time, so that an app that crashes never leaves it behind.
 StartLimitIntervalSec=60
-StartLimitBurst={place.starts}
+StartLimitBurst=40
 
 [Service]
 Type=notify

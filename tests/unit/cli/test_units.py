@@ -138,7 +138,7 @@ def test_an_app_in_docker_brings_its_secretary() -> None:
     environ = unit_reader.environment(app, SPECIFIERS)
     assert environ == {"APP_IMAGE": "example/shop:1.4", "APP_PORT": "3000", "APP_OPTIONS": ""}
     assert "shop-secretary@%i.service" in unit_reader.of(app, "Wants")
-    assert unit_reader.of(app, "WantedBy") == ["multi-user.target"]
+    assert unit_reader.of(app, "WantedBy") == ["multi-user.target docker.service"]
     assert unit_reader.of(secretary, "BindsTo") == ["shop@%i.service"]
 
 
