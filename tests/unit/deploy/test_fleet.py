@@ -1,5 +1,7 @@
 """A real fleet takes every unit of deploy/units, and heeds all that is said to it."""
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Final
 
@@ -33,6 +35,29 @@ def test_whom_an_app_wants_and_whom_its_secretary_is_bound_to_agree() -> None:
     secretary = read((UNITS / "app-secretary@.service").read_text())
     assert "app-secretary@%i.service" in app.all("Unit", "Wants")
     assert secretary.all("Unit", "BindsTo") == ["app@%i.service"]
+
+
+@pytest.mark.parametrize(
+    "what",
+    [
+        ("--image", "example/shop:1.4"),
+        ("--exec", "/opt/shop/bin/serve --port {port}"),
+        ("--unit", "shop.service"),
+    ],
+    ids=lambda what: what[0],
+)
+def test_fleet_takes_the_units_of_ones_own_app(what: tuple[str, str], tmp_path: Path) -> None:
+    # fmt: off
+    command = [
+        sys.executable, "-m", "secretary", "units", "install", "shop", "--port", "8080", *what,
+        "--meta", 'said="a" %', "--program", "/opt/secretary/bin/secretary", "--dir", str(tmp_path),
+    ]
+    # fmt: on
+    subprocess.run(command, check=True, capture_output=True)
+    written = list(tmp_path.glob("*.service"))
+    assert written
+    for file in written:
+        check(file.name, read(file.read_text()))
 
 
 def test_a_unit_without_a_word_to_fleet_is_taken() -> None:

@@ -108,6 +108,15 @@ def test_a_unit_that_is_restarted_gives_up_or_says_that_it_never_does(file: Path
     assert limited or file.name == "etcd.service", "etcd has the limit of the system"
 
 
+def test_a_secretary_is_not_given_up_before_its_app_is() -> None:
+    """It is started with each start of the app."""
+    app, secretary = (
+        int(read((UNITS / name).read_text()).last("Unit", "StartLimitBurst") or 0)
+        for name in ("app@.service", "app-secretary@.service")
+    )
+    assert 0 < app < secretary
+
+
 @every_secretary
 def test_a_secretary_is_ready_when_it_says_so_and_restarted_when_it_fails_or_hangs(
     file: Path,
