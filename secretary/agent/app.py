@@ -22,6 +22,7 @@ from secretary.agent.service import Plan
 from secretary.agent.supervisor import LEAST_LEAVE_S, Supervisor
 from secretary.core.container import Container, Health
 from secretary.core.errors import (
+    AddressPending,
     DockerError,
     DockerRefused,
     SecretaryError,
@@ -31,7 +32,7 @@ from secretary.core.settings import ProbeSettings, RunSettings
 from secretary.core.target import DOCKER
 from secretary.runtime import logs
 from secretary.runtime.daemon import Daemon
-from secretary.runtime.signals import Signals
+from secretary.runtime.signals import Request, Signals
 from secretary.store.etcd import Etcd, check_files
 from secretary.store.registry import Registry
 
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
+ADDRESS_S: Final = 1.0
+"""How often to look whether there is an address to publish."""
 DOCKER_JOIN_S: Final = 0.5
 _NOBODY: Final[frozenset[str]] = frozenset()
 _SELF: Final = "self"
@@ -49,11 +52,34 @@ def run(settings: RunSettings, reload: Callable[[], RunSettings]) -> int:
     """Keep the records of `settings` true until SIGTERM or SIGINT; return the exit status.
 
     SIGHUP calls `reload` and goes on with what it returns; when it raises SettingsError the
-    running settings stay.
+    running settings stay. A network that is not up yet is waited for.
     """
     logs.configure(settings.log, sys.stderr)
     with Signals() as signals:  # first: an early SIGHUP would end us
-        return _Agent(settings, reload).run(signals)
+        agent = _begun(settings, reload, signals)
+        return agent.run(signals) if agent is not None else 0
+
+
+def _begun(
+    settings: RunSettings, reload: Callable[[], RunSettings], signals: Signals
+) -> "_Agent | None":
+    """Return the agent when there is an address to publish; None when we are to stop before."""
+    said = ""
+    while True:
+        try:
+            return _Agent(settings, reload)
+        except AddressPending as error:
+            if str(error) != said:
+                said = str(error)
+                _log.warning("%s; waiting for it", said)
+        requests = signals.wait(ADDRESS_S)
+        if Request.STOP in requests:
+            return None
+        if Request.RELOAD in requests:
+            try:
+                settings = reload()
+            except SettingsError as error:
+                _log.error("%s; waiting on with what was asked for before", error)
 
 
 class _Agent:

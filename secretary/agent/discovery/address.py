@@ -10,7 +10,7 @@ from typing import TypeAlias
 
 from secretary.agent.discovery import host
 from secretary.agent.ports import Chosen
-from secretary.core.errors import AddressError
+from secretary.core.errors import AddressError, AddressPending
 from secretary.core.instance import IPAddress
 from secretary.core.settings import HostPort
 
@@ -31,7 +31,7 @@ def choose(
     """Return the address that `spec` means on this host.
 
     `spec` is an address, `iface:NAME`, a CIDR or `auto`; `endpoints` are etcd's. Raises
-    AddressError when it means none, or several.
+    AddressPending when it means none, and AddressError when it means several.
     """
     if spec == "auto":
         return _toward_etcd(endpoints, routes)
@@ -52,7 +52,7 @@ def _of_interface(spec: str, found: Sequence[tuple[str, IPAddress]]) -> Chosen:
     wanted = spec.removeprefix("iface:")
     addresses = _preferred([ip for name, ip in found if name == wanted])
     if not addresses:
-        raise AddressError(
+        raise AddressPending(
             f"--ip {spec}: {wanted} has no address that others can use; this host has"
             f" {_listed(found)}"
         )
@@ -70,7 +70,7 @@ def _inside(spec: str, found: Sequence[tuple[str, IPAddress]]) -> Chosen:
     inside = [(name, ip) for name, ip in found if ip in network]
     addresses = sorted({str(ip) for _, ip in inside})
     if not addresses:
-        raise AddressError(
+        raise AddressPending(
             f"--ip {spec}: no address of this host is inside; it has {_listed(found)}"
         )
     if len(addresses) > 1:
@@ -89,7 +89,7 @@ def _toward_etcd(endpoints: Sequence[HostPort], routes: Routes) -> Chosen:
             toward.setdefault(ip, endpoint)
     candidates = [ip for ip in toward if not ip.is_loopback] or list(toward)
     if not candidates:
-        raise AddressError(
+        raise AddressPending(
             f"--ip auto: no route to etcd at {_joined(endpoints)}; give the address as --ip"
         )
     if len(candidates) > 1:

@@ -162,6 +162,8 @@ RestartSec=1
 # Wrong settings stay wrong.
 RestartPreventExitStatus=2
 KillMode=mixed
+# A network that comes up late is waited for.
+TimeoutStartSec=infinity
 # A longer --drain-timeout extends it by itself.
 TimeoutStopSec={said.stop_s:g}
 

@@ -15,6 +15,7 @@ from secretary.agent.discovery.docker_events import Event
 from secretary.core.errors import DockerAway, DockerError, DockerRefused
 from tests.etcd_bed import Certificates
 from tests.fakes.docker_server import DockerServer, docker_server
+from tests.waiting import wait_for
 
 ID = "4" * 64
 LINE = (
@@ -295,8 +296,13 @@ def test_an_answer_that_drips_in_is_cut_off(server: DockerServer, door: Docker) 
     asking = threading.Thread(target=ask)
     asking.start()
     assert server.dripping.wait(5)
-    door.abort()
-    asking.join(5)
+
+    def has_ended() -> bool:
+        door.abort()  # the first may come before the answer's head has been read
+        return not asking.is_alive()
+
+    wait_for(has_ended)
+    asking.join()
     assert "does not answer" in str(failures[0])
     server.drips_s = None
     assert len(door.containers()) == 1000
