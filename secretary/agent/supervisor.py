@@ -9,7 +9,7 @@ from typing import Final
 
 from secretary.agent.health import Health
 from secretary.agent.keeper import Keeper
-from secretary.agent.ports import Registry
+from secretary.agent.ports import Outcome, Registry
 from secretary.agent.registration import Registration
 from secretary.agent.service import Plan, Service
 from secretary.core.errors import StoreError
@@ -20,6 +20,8 @@ LEAST_LEAVE_S: Final = 0.4
 """What leaving gets even when no time is given for draining."""
 RENDERERS_POLL_S: Final = 0.05
 PROBE_JOIN_S: Final = 0.1
+LAST_LOOKS_S: Final = 1.0
+"""How long to look, at the end, which apps are gone."""
 
 
 class Supervisor:
@@ -99,18 +101,34 @@ class Supervisor:
         return [s.registration for s in (*self._leaving, *self.services)]
 
     def _drain(self, deadline_s: float) -> None:
-        """Wait until every live renderer has applied the directory without our records."""
+        """Wait until every live renderer has applied the directory without our records.
+
+        An app that is gone, whose end may be what ends us, is not waited for: nobody whom a
+        renderer still sends there would be served, and the app's next start may wait for us.
+        """
         gone = (*self._leaving, *self.services)
-        registrations = [service.registration for service in gone]
-        left = {r.key: r.left_revision for r in registrations if r.left_revision is not None}
+        left = {
+            service.plan.key: service.registration.left_revision
+            for service in gone
+            if service.registration.left_revision is not None
+        }
         if not left:
             return
         pause = threading.Event()
+        look_by_s = time.monotonic() + LAST_LOOKS_S
         try:
-            while behind := self._registry.renderers_behind(left):
+            if self._registry.renderers_behind(left):
+                for service in gone:
+                    if time.monotonic() < look_by_s and _is_dead(service):
+                        left.pop(service.plan.key, None)
+            while left and (behind := self._registry.renderers_behind(left)):
                 if time.monotonic() >= deadline_s:
                     _log.warning("drain timeout: not yet applied by %s", ", ".join(behind))
                     return
                 pause.wait(RENDERERS_POLL_S)
         except StoreError as error:
             _log.warning("cannot see the renderers, not waiting for them: %s", error)
+
+
+def _is_dead(service: Service) -> bool:
+    return service.plan.probe.run().outcome is Outcome.REFUSED

@@ -30,10 +30,12 @@ EnvironmentFile=-/etc/secretary/{name}-%i.env
 # While Docker is away, as during its upgrade, it waits: that is no crash of the app's.
 ExecStartPre=/bin/sh -c 'until docker version >/dev/null 2>&1; do sleep 1; done'
 # One that an unclean end has left would hold the name.
-ExecStartPre=-/usr/bin/docker rm --force {name}-%i
+ExecStartPre=-/bin/sh -c 'docker rm --force {name}-%i >/dev/null 2>&1'
 ExecStart=/usr/bin/docker run {run}
 ExecStop=-/usr/bin/docker stop --time 20 {name}-%i
-ExecStopPost=-/usr/bin/docker rm --force {name}-%i
+ExecStopPost=-/bin/sh -c 'docker rm --force {name}-%i >/dev/null 2>&1'
+# That is how a container ends whose app leaves SIGTERM to do its work.
+SuccessExitStatus=143
 Restart=always
 RestartSec=1
 TimeoutStartSec=15min

@@ -230,6 +230,20 @@ def test_stopping_waits_until_every_renderer_has_applied_it(
     assert "not yet applied by one" in caplog.text
 
 
+def test_stopping_does_not_wait_for_the_renderers_of_an_app_that_is_gone(
+    supervisor: Supervisor, registry: FakeRegistry, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its death may be what ends us, and its next start wait for our end."""
+    web, api = FakeProbe(), FakeProbe()
+    seldom = Rhythm(interval_s=600, fast_interval_s=0.01, rise=1)
+    supervisor.start([plan("web", web, rhythm=seldom), plan("api", api, rhythm=seldom)])
+    wait_for(lambda: keys(registry) == {WEB, API})
+    registry.renderers["one"] = registry.revision
+    web.outcome = api.outcome = Outcome.REFUSED
+    supervisor.stop(60)
+    assert "not yet applied" not in caplog.text
+
+
 def test_stopping_does_not_wait_for_a_renderer_that_is_not_behind(
     supervisor: Supervisor, registry: FakeRegistry, caplog: pytest.LogCaptureFixture
 ) -> None:
