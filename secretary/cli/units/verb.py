@@ -1,6 +1,7 @@
 """`secretary units install`: systemd units for one's own app, with nothing to edit by hand."""
 
 import os
+import pwd
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -87,6 +88,11 @@ def _pair(service: str, own: Reading, given: Mapping[str, Any]) -> Pair:
         return of_unit(name, own["unit"], words)
     port = PORT.read(given["port"])
     if kind == "exec":
+        if own["user"] is None and _is_user(name):
+            raise SettingsError(
+                f"NAME: there is a user {name} here, who would run it: give --user {name}, or"
+                " another NAME"
+            )
         return of_command(name, own["exec"], own["user"], port, words)
     return in_docker(name, own["image"], own["container-port"], port, words)
 
@@ -102,6 +108,15 @@ def _kind(own: Reading) -> str:
         if own.is_given(option) and kind != found[0]:
             raise SettingsError(f"--{option}: is for --{kind} only")
     return found[0]
+
+
+def _is_user(name: str) -> bool:
+    """Whether systemd would find this user instead of making one up for the unit's name."""
+    try:
+        pwd.getpwnam(name)
+    except KeyError:
+        return False
+    return True
 
 
 def running() -> str:

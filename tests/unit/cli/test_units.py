@@ -362,6 +362,11 @@ def test_a_container_s_secretary_is_not_a_unit_s(
         ((*DOCKER, "--program", "/root/x"), "--program: /root/x: a service sees nothing in /root"),
         ((*DOCKER, "--container", "x"), "No such option '--container'"),
         ((*DOCKER, "--dir", "/not/there"), "--dir: /not/there is no directory"),
+        # systemd takes a user of the unit's name before it makes one up.
+        (
+            ("nobody", "--exec", "/bin/true", "--port", "1", *PROGRAM),
+            "NAME: there is a user nobody here, who would run it: give --user nobody, or another",
+        ),
     ],
 )
 def test_what_is_wrong_is_refused_in_one_line(
