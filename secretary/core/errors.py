@@ -2,7 +2,8 @@
 
     SecretaryError
     |- SettingsError           a wrong option, variable, file or file key (exit 2)
-    |  `- AddressError         no address, or several that cannot be told apart
+    |  `- AddressError         several addresses that cannot be told apart
+    |     `- AddressPending    none: the network may not be up yet
     |- RecordError             a value in the directory that is not a record
     |- ProbeError              a probe that could not be run: says nothing of the app
     |- DockerError             Docker, as the agent asks it for containers
@@ -38,6 +39,10 @@ class SettingsError(SecretaryError):
 
 class AddressError(SettingsError):
     """The address to publish cannot be told."""
+
+
+class AddressPending(AddressError):
+    """There is no address that can be published, which a network that comes up would change."""
 
 
 class RecordError(SecretaryError):
