@@ -30,7 +30,7 @@ from secretary.core.errors import (
 )
 from secretary.core.settings import ProbeSettings, RunSettings
 from secretary.core.target import DOCKER
-from secretary.runtime import logs
+from secretary.runtime import logs, systemd
 from secretary.runtime.daemon import Daemon
 from secretary.runtime.signals import Request, Signals
 from secretary.store.etcd import Etcd, check_files
@@ -65,6 +65,7 @@ def _begun(
 ) -> "_Agent | None":
     """Return the agent when there is an address to publish; None when we are to stop before."""
     said = ""
+    told = systemd.notifier(os.environ)
     while True:
         try:
             return _Agent(settings, reload)
@@ -72,6 +73,9 @@ def _begun(
             if str(error) != said:
                 said = str(error)
                 _log.warning("%s; waiting for it", said)
+                told.ready()  # it runs: what waits for it, and the watchdog, are to know
+                told.status(said)
+        told.watchdog()
         requests = signals.wait(ADDRESS_S)
         if Request.STOP in requests:
             return None

@@ -20,7 +20,7 @@ LEAST_LEAVE_S: Final = 0.4
 """What leaving gets even when no time is given for draining."""
 RENDERERS_POLL_S: Final = 0.05
 PROBE_JOIN_S: Final = 0.1
-LAST_LOOKS_S: Final = 1.0
+LAST_LOOKS_S: Final = 2.0
 """How long to look, at the end, which apps are gone."""
 
 
@@ -119,7 +119,8 @@ class Supervisor:
         try:
             if self._registry.renderers_behind(left):
                 for service in gone:
-                    if time.monotonic() < look_by_s and _is_dead(service):
+                    longest_s = service.plan.probe_settings.timeout_s
+                    if time.monotonic() + longest_s <= look_by_s and _is_dead(service):
                         left.pop(service.plan.key, None)
             while left and (behind := self._registry.renderers_behind(left)):
                 if time.monotonic() >= deadline_s:

@@ -71,19 +71,53 @@ def test_an_app_that_is_killed_loses_its_record_until_it_is_back(
     assert host.show(app.app, "NRestarts") == "3"
 
 
-def test_an_app_that_is_back_before_its_secretary_has_left_gets_it_again(
+def test_an_app_that_dies_is_not_held_up_by_a_slow_renderer(
     host: Node, app: AppUnit, etcdctl: Etcdctl, watch: EtcdWatch
 ) -> None:
-    """The secretary waits for a renderer that never takes up any change, and the app does not."""
-    app.configure(DRAIN_TIMEOUT="3s")
+    """Its restart waits until its secretary has left, which has nobody to wait for."""
+    app.configure(DRAIN_TIMEOUT="60s")
     app.start(etcdctl)
     with slow_renderer(etcdctl):
         since_s = time.monotonic()
         host.systemctl("kill", "--signal=KILL", app.app)
         gone = watch.gone(app.key, after_s=since_s)
-        wait_for(lambda: host.active(app.app))
-        assert host.show(app.secretary, "ActiveState") == "deactivating"
         watch.back(app.key, after_s=gone.at_s)
+    assert "drain timeout" not in host.journal(app.secretary)
+
+
+def test_a_secretary_that_starts_without_a_network_runs_and_waits_for_it(
+    host: Node, app: AppUnit, etcdctl: Etcdctl
+) -> None:
+    app.start(etcdctl)
+    host("ip", "link", "set", "host0", "down")
+    try:
+        host.systemctl("restart", app.secretary)
+        assert host.active(app.secretary)
+        wait_for(lambda: "no route to etcd" in host.show(app.secretary, "StatusText"))
+    finally:
+        host("ip", "link", "set", "host0", "up")
+    app.registered(etcdctl)
+    assert host.show(app.secretary, "NRestarts") == "0"
+
+
+def test_what_leaves_before_etcd_does_not_wait_for_its_members_at_the_start(
+    host: Node, app: AppUnit, etcdctl: Etcdctl
+) -> None:
+    """A host that boots while the others are away serves by what it knows."""
+    nobody = "http://192.0.2.1:2380"
+    host.write(
+        "/etc/secretary/etcd.env",
+        f"ETCD_NAME=one\nETCD_LISTEN_PEER_URLS=http://{host.ip}:2380\n"
+        f"ETCD_INITIAL_ADVERTISE_PEER_URLS=http://{host.ip}:2380\n"
+        f"ETCD_INITIAL_CLUSTER=one=http://{host.ip}:2380,two={nobody}\n",
+    )
+    try:
+        host.systemctl("start", "etcd", app.app)
+        app.registered(etcdctl)
+        assert host.active("etcd")
+    finally:
+        host.systemctl("stop", "etcd")
+        (host.disk / "etc/secretary/etcd.env").unlink()
 
 
 def test_an_app_that_crashes_in_a_loop_keeps_its_secretary_until_it_is_given_up(

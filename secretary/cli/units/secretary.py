@@ -109,7 +109,8 @@ ANY_UNIT: Final = Place(
     intro="""\
 # The secretary of an app that is a systemd unit itself: secretary@shop is that of shop.service,
 # secretary@web@8080 that of web@8080.service. Its settings stand in /etc/secretary/shop.env; the
-# port is needed, the name is the unit's unless that file says another.""",
+# port is needed, and of an instance such as web@8080 the name (SECRETARY_NAME=web); else it is the
+# unit's.""",
     of="%i",
     app="%i.service",
     file="%i",
@@ -162,8 +163,6 @@ RestartSec=1
 # Wrong settings stay wrong.
 RestartPreventExitStatus=2
 KillMode=mixed
-# A network that comes up late is waited for.
-TimeoutStartSec=infinity
 # A longer --drain-timeout extends it by itself.
 TimeoutStopSec={said.stop_s:g}
 

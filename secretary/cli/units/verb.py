@@ -2,6 +2,7 @@
 
 import os
 import pwd
+import shlex
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -13,12 +14,14 @@ from secretary.cli.asked import Asked, takes
 from secretary.cli.units import files, options
 from secretary.cli.units.files import Fate
 from secretary.cli.units.pair import Pair, in_docker, of_command, of_unit
-from secretary.cli.units.said import said
+from secretary.cli.units.said import said, seen
 from secretary.cli.units.secretary import IN_DOCKER, IN_GENERAL
 from secretary.core.errors import SettingsError
 from secretary.core.reading import Reading
 from secretary.core.values import NAME, PORT, printable
 
+_MADE_UP: Final = range(61184, 65520)
+"""Of systemd itself, for DynamicUser= (systemd.exec(5)): this unit's own, while it runs."""
 _KINDS: Final = ("image", "exec", "unit")
 _ONLY_WITH: Final = {"container-port": "image", "user": "exec"}
 _PROGRAM: Final = "secretary"
@@ -93,6 +96,8 @@ def _pair(service: str, own: Reading, given: Mapping[str, Any]) -> Pair:
                 f"NAME: there is a user {name} here, who would run it: give --user {name}, or"
                 " another NAME"
             )
+        if own["user"] is None:
+            seen("exec", shlex.split(own["exec"])[0])
         return of_command(name, own["exec"], own["user"], port, words)
     return in_docker(name, own["image"], own["container-port"], port, words)
 
@@ -113,10 +118,9 @@ def _kind(own: Reading) -> str:
 def _is_user(name: str) -> bool:
     """Whether systemd would find this user instead of making one up for the unit's name."""
     try:
-        pwd.getpwnam(name)
+        return pwd.getpwnam(name).pw_uid not in _MADE_UP
     except KeyError:
         return False
-    return True
 
 
 def running() -> str:
