@@ -87,6 +87,11 @@ class AppUnit:
         self.node.systemctl("enable", "--now", self.app)
         return self.registered(etcdctl)
 
+    def drop_in(self, unit: str, text: str) -> None:
+        """Change one of its units, which are this instance's alone."""
+        self.node.write(f"/etc/systemd/system/{unit}.d/test.conf", text)
+        self.node.systemctl("daemon-reload")
+
     def stop(self) -> None:
         """Stop both, whatever became of them, and forget it."""
         self.node.systemctl("disable", "--now", self.app)
