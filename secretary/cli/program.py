@@ -46,6 +46,9 @@ class Verbs(click.Group):
         "render": Lazy(
             "secretary.cli.rendering", "render", "Keep nginx and haproxy right, from the records."
         ),
+        "scale": Lazy(
+            "secretary.cli.scaling", "scale", "Make and remove machines, by hand or load."
+        ),
         "units": Lazy("secretary.cli.units.verb", "units", "Write systemd units for your own app."),
         "dev": Lazy("secretary.cli.dev", "dev", "Try it all here: etcd, three apps, a live table."),
     }

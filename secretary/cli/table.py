@@ -1,5 +1,6 @@
 """A snapshot as a table for people, or as JSON for programs. Pure: the time comes in."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 import msgspec
@@ -15,7 +16,11 @@ CLEAR = "\x1b[H\x1b[J"
 
 def as_table(snapshot: Snapshot, name: str | None, now: datetime) -> str:
     """Return the records of one service, or of all, aligned and sorted; only a head for none."""
-    rows = [COLUMNS, *(_row(instance, now) for instance in snapshot.of(name))]
+    return aligned([COLUMNS, *(_row(instance, now) for instance in snapshot.of(name))])
+
+
+def aligned(rows: Sequence[Sequence[str]]) -> str:
+    """Return rows of as many cells each, in columns."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join(
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()

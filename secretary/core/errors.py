@@ -9,7 +9,13 @@
     |- DockerError             Docker, as the agent asks it for containers
     |  |- DockerAway           it does not answer: try again later
     |  `- DockerRefused        it answered, and refuses us: somebody must act
+    |- CloudError              a provider of machines
+    |  |- CloudAway            no answer that can be believed: it may have been carried out
+    |  |- CloudBusy            told to come back later: it was not carried out
+    |  `- CloudRefused         it was not carried out, and somebody must act
     |- DevError                the throwaway local etcd could not be made
+    |- MeterError              a metric that cannot be read
+    |- ScaleError              more or fewer machines than a group may have
     |- TemplateError           a template that does not compile, or cannot be rendered
     |- PublishError            a configuration that could not be written
     |  |- CheckRefused         the check command says that it is wrong
@@ -65,8 +71,36 @@ class DockerRefused(DockerError):
     """No permission for the socket, TLS that does not fit, a proxy that filters, no package."""
 
 
+class CloudError(SecretaryError):
+    """Something about a provider of machines."""
+
+
+class CloudAway(CloudError):
+    """No answer, a broken one or a server's fault: what was asked may have been carried out."""
+
+
+class CloudBusy(CloudError):
+    """Asked too often. What was asked was not carried out."""
+
+    def __init__(self, message: str, retry_after_s: float) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class CloudRefused(CloudError):
+    """A token, quota, image or size that will not do. What was asked was not carried out."""
+
+
 class DevError(SecretaryError):
     """The throwaway local etcd could not be made or reached."""
+
+
+class MeterError(SecretaryError):
+    """What decides on the number of machines could not be read; says nothing of the load."""
+
+
+class ScaleError(SecretaryError):
+    """A wish that a group's limits do not allow, or a machine that it does not have."""
 
 
 class TemplateError(SecretaryError):

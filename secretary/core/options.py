@@ -43,7 +43,7 @@ def _one_scheme(found: tuple[tuple[bool, HostPort], ...]) -> tuple[bool, tuple[H
     return schemes.pop(), tuple(endpoint for _, endpoint in found)
 
 
-_ALL: Final = frozenset({"run", "check", "host", "ls", "render"})
+_ALL: Final = frozenset({"run", "check", "host", "ls", "render", "scale"})
 _RENDER: Final = frozenset({"render"})
 _LONG_RUNNING: Final = _ALL - {"ls"}
 _one = partial(Option, scope=Scope.SERVICE, verbs=frozenset({"run", "check"}))
@@ -163,7 +163,7 @@ OPTIONS: Final[tuple[Option, ...]] = (
     _process(
         "status", addresses.STATUS_ADDRESS, "Where the status server listens.", "127.0.0.1:9180",
         verbs=_LONG_RUNNING | {"health"},
-        own_defaults={"render": "127.0.0.1:9181"},
+        own_defaults={"render": "127.0.0.1:9181", "scale": "127.0.0.1:9182"},
     ),
     _process(
         "log-format", values.choice(LogFormat), "How log lines are written.", "text",

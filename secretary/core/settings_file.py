@@ -62,16 +62,26 @@ class ParsedFile:
 
 def parse(path: str, content: bytes) -> ParsedFile:
     """Read a file's content. SettingsError names the file and the key."""
+    return parsed(path, toml(path, content))
+
+
+def toml(path: str, content: bytes) -> dict[str, Any]:
+    """Read TOML. SettingsError names the file."""
     shown = printable(path)
     try:
-        top = tomllib.loads(content.decode())
+        return tomllib.loads(content.decode())
     except UnicodeDecodeError as error:
         raise SettingsError(f"{shown}: not UTF-8 at byte {error.start}") from error
     except (ValueError, RecursionError) as error:
         raise SettingsError(f"{shown}: not TOML: {error}") from error
-    services = _tables(top, "service", "", shown)
-    lone = _tables(top, "template", "", shown)
-    groups = _tables(top, "group", "", shown)
+
+
+def parsed(path: str, top: dict[str, Any]) -> ParsedFile:
+    """Read what a file says. SettingsError names the file and the key."""
+    shown = printable(path)
+    services = tables(top, "service", "", shown)
+    lone = tables(top, "template", "", shown)
+    groups = tables(top, "group", "", shown)
     return ParsedFile(
         path,
         _layer(top, "", shown, _TOP),
@@ -88,17 +98,15 @@ def _lone(table: Mapping[str, Any], at: str, path: str) -> ParsedGroup:
 
 
 def _group(table: dict[str, Any], at: str, path: str) -> ParsedGroup:
-    tables = _tables(table, "template", at, path)
+    below = tables(table, "template", at, path)
     where = f"{at[:-1]} in {path}"
-    if not tables:
+    if not below:
         raise SettingsError(f"{where}: has no [[group.template]]")
-    templates = tuple(_layer(each, below, path, _TEMPLATE) for below, each in tables)
+    templates = tuple(_layer(each, name, path, _TEMPLATE) for name, each in below)
     return ParsedGroup(where, _layer(table, at, path, _GROUP), templates)
 
 
-def _tables(
-    table: dict[str, Any], key: str, at: str, path: str
-) -> list[tuple[str, dict[str, Any]]]:
+def tables(table: dict[str, Any], key: str, at: str, path: str) -> list[tuple[str, dict[str, Any]]]:
     """Take the tables called `key` out of `table`; each with what its keys are called."""
     tables = table.pop(key, [])
     if not isinstance(tables, list) or not all(isinstance(each, dict) for each in tables):
@@ -119,7 +127,7 @@ def _layer(
             raise SettingsError(f"{where}: {option.name} is given twice")
         if (belongs := scopes[option.scope]) is not None:
             raise SettingsError(f"{where}: belongs {belongs}")
-        layer[option.name] = Given(_texts(option, value, where), where)
+        layer[option.name] = Given(texts(option, value, where), where)
     return layer
 
 
@@ -135,7 +143,7 @@ def _option(key: str, where: str) -> Option:
     raise SettingsError(f"{where}: there is no such option{hint}")
 
 
-def _texts(option: Option, value: object, where: str) -> tuple[str, ...]:
+def texts(option: Option, value: object, where: str) -> tuple[str, ...]:
     """Return a TOML value as the texts that a flag would have held."""
     many = option.many
     if many is not None and isinstance(value, list):

@@ -4,6 +4,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 HOUSE = Path(__file__).parents[2]
 
 
@@ -14,13 +16,14 @@ def made_by(*script: str) -> str:
     return done.stdout
 
 
-def test_readme_lists_the_options_as_they_are() -> None:
-    """Mend it with scripts/options-table --write README.md."""
-    _, begin, rest = (HOUSE / "README.md").read_text().partition("<!-- options -->\n")
+@pytest.mark.parametrize(("page", "how"), [("README.md", ()), ("docs/scaling.md", ("--groups",))])
+def test_a_page_lists_the_options_as_they_are(page: str, how: tuple[str, ...]) -> None:
+    """Mend it with scripts/options-table --write PAGE."""
+    _, begin, rest = (HOUSE / page).read_text().partition("<!-- options -->\n")
     listed, end, _ = rest.partition("<!-- /options -->\n")
-    assert begin, "README.md has no line <!-- options -->"
-    assert end, "README.md has no line <!-- /options -->"
-    assert listed == made_by("scripts/options-table")
+    assert begin, f"{page} has no line <!-- options -->"
+    assert end, f"{page} has no line <!-- /options -->"
+    assert listed == made_by("scripts/options-table", *how)
 
 
 def test_the_schema_of_the_record_is_the_code_s() -> None:

@@ -1,0 +1,109 @@
+"""A machine in the scaler's inventory, as it stands in etcd, and the only way to read one.
+
+The key is `/secretary/machines/<group>/<id>`; the id is the machine's unique name, which is known
+before the machine is. Unknown keys are ignored; what lacks a required key or has a wrong type or
+range is a RecordError.
+"""
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Annotated, Final
+
+import msgspec
+
+from secretary.core.errors import RecordError
+from secretary.core.instance import NAME_PATTERN
+from secretary.core.settings import HostPort
+
+MACHINES: Final = "/secretary/machines"
+SCHEMA: Final = 1
+
+Name = Annotated[str, msgspec.Meta(pattern=NAME_PATTERN)]
+Words = Annotated[str, msgspec.Meta(max_length=500)]
+Moment = Annotated[datetime, msgspec.Meta(tz=True)]
+
+
+class MachineState(enum.Enum):
+    REQUESTED = "requested"
+    """Intended: the provider may have been asked, or not yet, or its answer was lost."""
+    BOOTING = "booting"
+    """The provider has it; its record is not there, or not applied by every live renderer."""
+    SERVING = "serving"
+    """Its record is up and every live renderer has applied it."""
+    DRAINING = "draining"
+    """Taken out of rotation; its connections are given time."""
+    DELETING = "deleting"
+    """The provider may have been asked to delete it; gone when the provider says so."""
+    FAILED = "failed"
+    """Did not come into service, or died. Nothing is left of it at the provider; the entry is
+    kept for an hour, since replacements are counted."""
+
+
+class Machine(msgspec.Struct, frozen=True, kw_only=True):
+    """One machine. `reason` says in words why it is in its state."""
+
+    id: Name
+    group: Name
+    provider: str
+    state: MachineState
+    requested: Moment
+    since: Moment
+    """Of the state."""
+    provider_id: Annotated[str, msgspec.Meta(max_length=200)] | None = None
+    address: Annotated[str, msgspec.Meta(max_length=45)] | None = None
+    """At which the service's proxies reach it."""
+    port: Annotated[int, msgspec.Meta(ge=1, le=65535)] | None = None
+    """Only where several machines share an address, such as a Docker host's."""
+    asked: Moment | None = None
+    """When the provider was asked for it. There is one call for each machine, ever, unless the
+    provider said that it was not carried out."""
+    drained: Moment | None = None
+    """When every live renderer had applied the drain."""
+    reason: Words = ""
+    adopted: bool = False
+    """Taken in by an operator: not made by us, and its name is not ours."""
+    schema: int = SCHEMA
+
+    @property
+    def endpoint(self) -> str | None:
+        """Its address, with the port where that belongs to it; as in a drain's key."""
+        if self.address is None or self.port is None:
+            return self.address
+        return str(HostPort(self.address, self.port))
+
+    @property
+    def key(self) -> str:
+        return f"{MACHINES}/{self.group}/{self.id}"
+
+
+@dataclass(frozen=True, slots=True)
+class Stock:
+    """A group's machines at one moment, each with the revision of its key, by id.
+
+    `rejected` says of keys that hold no machine why. `wished_at` is the revision of the last wish.
+    """
+
+    machines: Mapping[str, tuple[Machine, int]] = field(default_factory=dict)
+    rejected: Mapping[str, str] = field(default_factory=dict)
+    wished_at: int = 0
+
+
+_decoder: Final = msgspec.json.Decoder(Machine)
+
+
+def decode(key: str, value: bytes) -> Machine:
+    """Read the machine that stands under `key`. RecordError."""
+    try:
+        machine = _decoder.decode(value)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise RecordError(f"{key}: {error}") from error
+    if machine.key != key:
+        raise RecordError(f"{key}: the machine in it says that its key is {machine.key}")
+    return machine
+
+
+def encode(machine: Machine) -> bytes:
+    """Return the entry; of a reason that is too long only what may stand there."""
+    return msgspec.json.encode(msgspec.structs.replace(machine, reason=machine.reason[:500]))

@@ -1,0 +1,324 @@
+"""What an operator asks of a group: who is there, more, fewer, this one in or out.
+
+A wish is written into the inventory, which needs no lock. Whoever holds the lock carries it out:
+a scaler that runs, and then this one watches; otherwise this one.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from secretary.core.errors import CloudError, ScaleError
+from secretary.core.machine import Machine, MachineState, Stock
+from secretary.core.rotation import Rotation, Word
+from secretary.core.scaling import Choice, ScaleGroup
+from secretary.scaler import wishes
+from secretary.scaler.census import IN_PLACE_OF
+from secretary.scaler.changes import adopted
+from secretary.scaler.engine import MOST_AT_ONCE, Engine
+from secretary.scaler.ports import Inventory, Lock, Provider, Seen, Turns
+
+TURN_S: Final = 1.0
+SHOWN: Final = 12
+"""How much of an id is enough to name a machine by."""
+GIVE_UP_S: Final = 60.0
+"""How long beyond a boot a verb waits for something to change."""
+TRIES: Final = 5
+"""How often a wish is made anew when the inventory has changed under it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One machine, for people. `index` counts from 1 in the order of the list."""
+
+    index: int
+    machine: Machine
+    seen: Seen | None
+    word: Word
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """A group's machines. `trouble` is why the provider could not be asked."""
+
+    rows: Sequence[Row]
+    rejected: Sequence[str]
+    trouble: str | None = None
+
+
+class Desk:
+    """Raises ScaleError for a wish that cannot be, CloudError, and what the store raises."""
+
+    def __init__(
+        self,
+        group: ScaleGroup,
+        lock: Lock,
+        inventory: Inventory,
+        turns: Turns,
+        provider: Provider,
+        engine: Engine,
+        now: Callable[[], datetime],
+        names: Callable[[], str],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.group = group
+        self._lock = lock
+        self._inventory = inventory
+        self._turns = turns
+        self._provider = provider
+        self._engine = engine
+        self._now = now
+        self._names = names
+        self._clock = clock
+
+    def machines(self) -> Listing:
+        """Return what there is, the oldest first."""
+        stock, rotation = self._inventory.stock(), self._turns.look()
+        trouble = None
+        seen: dict[str, Seen] = {}
+        try:
+            seen = {each.name: each for each in self._provider.machines()}
+        except CloudError as error:
+            trouble = str(error)
+        rejected = list(stock.rejected.values())
+        return Listing(_rows(stock, seen, rotation), rejected, trouble)
+
+    def up(self, number: int, reason: str = "asked for") -> list[str]:
+        """Wish for more machines; return their ids."""
+        self._needs_registrar()
+
+        if number > MOST_AT_ONCE:
+            raise ScaleError(f"{self.group.name}: got {number}, allowed: {MOST_AT_ONCE} at once")
+
+        def wish(stock: Stock) -> list[tuple[Machine, int]]:
+            names = [self._names() for _ in range(number)]
+            news = wishes.more(self.group, stock, names, self._now(), reason)
+            return [(machine, 0) for machine in news]
+
+        return self._wish(wish)
+
+    def down(self, which: str | None, number: int = 1, reason: str = "asked for") -> list[str]:
+        """Wish that one goes: `which`, by its id, its provider's or its index, or the best ones."""
+        load = self._load() if which is None else {}
+        turning = self._turning()
+
+        def wish(stock: Stock) -> list[tuple[Machine, int]]:
+            if which is None:
+                some = min(number, MOST_AT_ONCE)
+                return wishes.fewer(self.group, stock, some, self._now(), reason, turning, load)
+            machine = self._find(stock, which)
+            if machine.state not in wishes.ALIVE:
+                raise ScaleError(f"{machine.id}: is {machine.state.value} already")
+            return wishes.leaving(self.group, stock, [machine], self._now(), reason, turning)
+
+        return self._wish(wish)
+
+    def to(self, number: int) -> list[str]:
+        """Wish for so many machines in all; return the ids of those that come or go.
+
+        Where there are so many already, of those that are not in service yet.
+        """
+        if not self.group.min <= number <= self.group.max:
+            raise ScaleError(
+                f"{self.group.name}: got {number}, allowed: from its min of {self.group.min} to"
+                f" its max of {self.group.max}"
+            )
+        load, turning = self._load(), self._turning()
+        reason = wishes.TO_NONE if number == 0 else "asked for"
+
+        def wish(stock: Stock) -> list[tuple[Machine, int]]:
+            change = number - len(wishes.alive(stock))
+            if (some := abs(change)) > MOST_AT_ONCE:
+                raise ScaleError(
+                    f"{self.group.name}: got {number}, which is {some} machines away, allowed:"
+                    f" {MOST_AT_ONCE} at once"
+                )
+            if change < 0:
+                return wishes.fewer(self.group, stock, some, self._now(), reason, turning, load)
+            names = [self._names() for _ in range(some)]
+            news = wishes.more(self.group, stock, names, self._now(), reason)
+            return [(machine, 0) for machine in news]
+
+        if number > 0:
+            self._needs_registrar()
+        if changed := self._wish(wish):
+            return changed
+        alive = wishes.alive(self._inventory.stock())
+        return [each.id for each in alive if each.state is not MachineState.SERVING]
+
+    def adopt(self, id_or_name: str) -> Machine:
+        """Take an existing machine into the inventory."""
+        self._needs_registrar()
+        seen = self._provider.find(id_or_name)
+        if seen is None:
+            raise ScaleError(f"{id_or_name}: {self.group.provider.value} has no such machine")
+        if not wishes.is_name(seen.name):
+            raise ScaleError(f"{seen.name}: is no name for the inventory: rename the machine")
+        group = self._inventory.group_of(self.group.provider.value, seen.provider_id)
+        if group is not None:
+            raise ScaleError(f"{seen.name}: is in the inventory already, in group {group}")
+
+        self._provider.tag(seen.provider_id)
+
+        def wish(stock: Stock) -> list[tuple[Machine, int]]:
+            if seen.name in stock.machines:
+                state = stock.machines[seen.name][0].state.value
+                raise ScaleError(f"{seen.name}: is in the inventory already: {state}")
+            (news,) = wishes.more(self.group, stock, [seen.name], self._now(), "adopted")
+            return [(adopted(news, seen, "adopted"), 0)]
+
+        self._wish(wish)
+        return self._inventory.stock().machines[seen.name][0]
+
+    def forget(self, which: str) -> Machine:
+        """Take a machine out of the inventory and leave it running."""
+        if not self._engine.hold():
+            raise ScaleError(
+                f"{self.group.name}: a scaler on {self._lock.holder()} acts on it: stop it first"
+            )
+        stock = self._inventory.stock()
+        machine = self._find(stock, which)
+        if machine.provider_id is not None:
+            self._provider.untag(machine.provider_id)
+        endpoint = machine.endpoint
+        drain = self._turns.drain_key(endpoint) if endpoint is not None else None
+        self._inventory.remove(machine, stock.machines[machine.id][1], drain=drain)
+        return machine
+
+    def settle(
+        self,
+        ids: Collection[str],
+        tell: Callable[[str], None],
+        stop: threading.Event,
+    ) -> bool:
+        """Wait until each of them serves, has failed or is gone; say whether all is well.
+
+        `tell` is given a line for each change. Set `stop` to end the waiting: what was wished for
+        stays wished for.
+        """
+        said: dict[str, str] = {}
+        watched = set(ids)
+        noted: set[str] = set()
+        told, told_s = dict(said), self._clock()
+        while True:
+            if ours := self._engine.hold():
+                report = self._engine.turn()
+                stock = report.stock
+                for alarm in report.alarms:
+                    if alarm not in noted:
+                        tell(alarm)
+                noted.update(report.alarms)
+            else:
+                stock = self._inventory.stock()
+                if "" not in said:
+                    said[""] = "-"
+                    tell(f"a scaler on {self._lock.holder()} does it")
+            _tell_changes(stock, watched, said, tell)
+            _follow_replacements(stock, watched)
+            going = [stock.machines[each][0].state for each in watched if each in stock.machines]
+            if all(state in (MachineState.SERVING, MachineState.FAILED) for state in going):
+                return MachineState.FAILED not in going
+            if said != told:
+                told, told_s = dict(said), self._clock()
+            elif self._clock() - told_s > self.group.boot_timeout_s + GIVE_UP_S:
+                tell("nothing has changed for long: not waited for any more")
+                return False
+            if stop.wait(TURN_S if ours else 2 * TURN_S):
+                return False
+
+    def _needs_registrar(self) -> None:
+        if self.group.register and self._lock.holder() is None:
+            raise ScaleError(
+                f"{self.group.name}: register = true: its machines get their secretary from"
+                " secretary scale auto, and none runs"
+            )
+
+    def _wish(self, wish: Callable[[Stock], list[tuple[Machine, int]]]) -> list[str]:
+        for _ in range(TRIES):
+            stock = self._inventory.stock()
+            wished = wish(stock)
+            if not wished or self._inventory.wish(stock, *wished):
+                return [machine.id for machine, _ in wished]
+        raise ScaleError(f"{self.group.name}: its inventory changes all the time: try again")
+
+    def _find(self, stock: Stock, which: str) -> Machine:
+        machines = _ordered(stock)
+        for machine in machines:
+            if which in (machine.id, machine.provider_id):
+                return machine
+        begun = [
+            m for m in machines if m.provider_id is not None and m.provider_id.startswith(which)
+        ]
+        if len(begun) == 1 and len(which) >= SHOWN:
+            return begun[0]
+        if which.isdecimal() and 1 <= int(which) <= len(machines):
+            return machines[int(which) - 1]
+        raise ScaleError(
+            f"{which}: {self.group.name} has no such machine; secretary scale ls shows them"
+        )
+
+    def _turning(self) -> set[str]:
+        """Return the ids of the machines in rotation."""
+        rotation = self._turns.look()
+        return {
+            machine.id
+            for machine, _ in self._inventory.stock().machines.values()
+            if machine.state is MachineState.SERVING
+            and rotation.word(machine.address, machine.port) in (Word.APPLIED, Word.PENDING)
+        }
+
+    def _load(self) -> dict[str, float]:
+        """Return the load of each machine by id, where the group's choice asks for it."""
+        if self.group.first is not Choice.LEAST_LOADED:
+            return {}
+        serving = {
+            machine.provider_id: machine.id
+            for machine, _ in self._inventory.stock().machines.values()
+            if machine.provider_id is not None and machine.state is MachineState.SERVING
+        }
+        loads = self._provider.cpu(list(serving))
+        return {serving[each]: load for each, load in loads.items() if each in serving}
+
+
+def _ordered(stock: Stock) -> list[Machine]:
+    machines = [machine for machine, _ in stock.machines.values()]
+    return sorted(machines, key=lambda machine: (machine.requested, machine.id))
+
+
+def _rows(stock: Stock, seen: dict[str, Seen], rotation: Rotation) -> list[Row]:
+    return [
+        Row(
+            index,
+            machine,
+            seen.get(machine.id),
+            rotation.word(machine.address, machine.port),
+        )
+        for index, machine in enumerate(_ordered(stock), 1)
+    ]
+
+
+def _follow_replacements(stock: Stock, watched: set[str]) -> None:
+    """Watch the machines that stand in for those that have failed."""
+    for machine in _ordered(stock):
+        replaced = machine.reason.removeprefix(IN_PLACE_OF)
+        if machine.reason.startswith(IN_PLACE_OF) and replaced in watched:
+            watched.add(machine.id)
+            watched.discard(replaced)
+
+
+def _tell_changes(
+    stock: Stock, watched: set[str], said: dict[str, str], tell: Callable[[str], None]
+) -> None:
+    for each in sorted(watched):
+        words = "gone"
+        if (entry := stock.machines.get(each)) is not None:
+            machine, _ = entry
+            words = machine.state.value
+            if machine.reason:
+                words += f": {machine.reason}"
+        if said.get(each) != words:
+            said[each] = words
+            tell(f"{each}: {words}")

@@ -1,0 +1,305 @@
+"""One group's machines, brought one step on with each turn, as `lifecycle` has it.
+
+Acts only while it holds the group's lock, and writes down what it is about to do before it does
+it. What the inventory, the provider and the directory say is read anew at each turn: whatever
+ended the turn before, at whatever point, the next one goes on from there.
+"""
+
+import logging
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Final, TypeAlias
+
+from msgspec.structs import replace
+
+from secretary.core.errors import CloudAway, CloudBusy, CloudError
+from secretary.core.machine import Machine, MachineState, Stock
+from secretary.core.rotation import Rotation
+from secretary.core.scaling import ScaleGroup
+from secretary.scaler import census, lifecycle
+from secretary.scaler.changes import adopted, became, begun, failed, placed, refused
+from secretary.scaler.lifecycle import (
+    Ask,
+    Become,
+    Delete,
+    Drain,
+    Fail,
+    Forget,
+    Keep,
+    Sight,
+    Step,
+)
+from secretary.scaler.ports import Inventory, Lock, Provider, Seen, Standing, Turns
+from secretary.scaler.wishes import wished
+
+_log = logging.getLogger(__name__)
+
+CALLS_AT_ONCE: Final = 8
+_ELSEWHERE: Final = (
+    "none of its machines is at this provider: is it another account, region or host?"
+)
+MOST_AT_ONCE: Final = 100
+"""Machines in one wish: etcd takes 128 operations at once."""
+MOST_PAUSE_S: Final = 30.0
+"""The longest pause of a provider that does not answer."""
+RENEW_S: Final = 5.0
+"""How often the lock is renewed while calls are under way."""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a turn found: the machines after it, what the provider shows, and what is amiss."""
+
+    stock: Stock = field(default_factory=Stock)
+    seen: Mapping[str, Seen] = field(default_factory=dict)
+    rotation: Rotation = field(default_factory=Rotation)
+    alarms: Sequence[str] = ()
+    steps: Sequence[tuple[Machine, Step]] = ()
+    """What was to be done next for each machine, before it was done."""
+
+
+Call: TypeAlias = tuple[Future[Seen] | Future[bool], Machine, int]
+"""A call under way, for which machine, and the revision of that."""
+
+
+class Engine:
+    """Raises what the store raises; a provider's trouble is in the report."""
+
+    def __init__(
+        self,
+        group: ScaleGroup,
+        lock: Lock,
+        inventory: Inventory,
+        turns: Turns,
+        provider: Provider,
+        now: Callable[[], datetime],
+        names: Callable[[], str],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._group = group
+        self._lock = lock
+        self._inventory = inventory
+        self._turns = turns
+        self._provider = provider
+        self._now = now
+        self._names = names
+        self._clock = clock
+        self._not_before_s = -math.inf
+        self._away_s = 0.0
+        self._trouble = ""
+        self._alarms: list[str] = []
+        self._failures = 0
+        self._pool = ThreadPoolExecutor(CALLS_AT_ONCE, thread_name_prefix=f"scale-{group.name}")
+
+    def hold(self) -> bool:
+        """Take the lock or keep it; say whether it is ours."""
+        return self._lock.hold(self._now().isoformat(timespec="seconds"))
+
+    def turn(self) -> Report:
+        """Bring each machine one step on. The lock must be held."""
+        self._alarms, self._failures = [], 0
+        stock = self._inventory.stock()
+        rotation = self._turns.look()
+        if self._clock() < self._not_before_s:
+            return Report(stock, {}, rotation, [self._trouble])
+        try:
+            machines = self._provider.machines()
+        except CloudError as error:
+            self._delayed(error, always=True)
+            return Report(stock, {}, rotation, [str(error)])
+        self._away_s = 0.0
+        if not self.hold():
+            return Report(stock, {}, rotation, ["the lock was lost while the provider was asked"])
+        found = census.listed(self._group, stock, machines, rotation)
+        self._alarms += found.alarms
+        for double in found.doubles:
+            self._pool.submit(self._provider.delete, double.provider_id)
+        if self._take_in(stock, found.strays):
+            stock = self._inventory.stock()
+        if not found.seen and census.is_elsewhere(stock, rotation):
+            self._alarms.append(_ELSEWHERE)
+            return Report(stock, {}, rotation, self._alarms)
+        sights = census.sights(stock, found.seen, rotation, self._now())
+        calls: list[Call] = []
+        for sight, revision in sights:
+            step = self._next(sight, sights)
+            if isinstance(step, Ask | Delete):
+                calls += self._call(step, sight, revision)
+            else:
+                self._do(step, sight, revision, stock)
+        self._finish(calls)
+        self._alarms += stock.rejected.values()
+        return Report(self._inventory.stock(), found.seen, rotation, self._alarms)
+
+    def is_moving(self, last: Stock) -> bool:
+        """Whether something is to be done, or has changed since `last`. Asks no provider."""
+        stock = self._inventory.stock()
+        still = (MachineState.SERVING, MachineState.FAILED)
+        return stock.machines != last.machines or any(
+            machine.state not in still for machine, _ in stock.machines.values()
+        )
+
+    def look(self) -> Report:
+        """Return what a turn would find and do, and do nothing. Needs no lock."""
+        self._alarms = []
+        stock, rotation = self._inventory.stock(), self._turns.look()
+        found = census.listed(self._group, stock, self._provider.machines(), rotation)
+        self._alarms += found.alarms
+        sights = census.sights(stock, found.seen, rotation, self._now())
+        steps = [(sight.machine, self._next(sight, sights)) for sight, _ in sights]
+        return Report(stock, found.seen, rotation, self._alarms, steps)
+
+    def close(self) -> None:
+        """Wait for the calls under way, let the lock go."""
+        self._pool.shutdown(wait=True)
+        self._lock.release()
+
+    def _take_in(self, stock: Stock, strays: Sequence[Seen]) -> bool:
+        """Take machines that serve here into an inventory that has lost them."""
+        now = self._now()
+        for stray in strays:
+            _log.warning("%s: carries the tag and was in no inventory: taken in", stray.name)
+        taken = [
+            (adopted(wished(self._group, each.name, now), each, "found by its tag"), 0)
+            for each in strays[:MOST_AT_ONCE]
+        ]
+        return bool(taken) and self._inventory.wish(stock, *taken)
+
+    def _next(self, sight: Sight, sights: Sequence[tuple[Sight, int]]) -> Step:
+        step, alarm = census.next_step(self._group, sight, [each for each, _ in sights])
+        if alarm is not None:
+            self._alarms.append(alarm)
+        return step
+
+    def _do(self, step: Step, sight: Sight, revision: int, stock: Stock) -> None:
+        machine = sight.machine
+        match step:
+            case Become():
+                self._write(became(machine, step, self._now()), revision)
+            case Fail(reason):
+                self._fail(sight, revision, reason, stock)
+            case Drain(endpoint):
+                # Whatever became of a drain before: this one is to be acknowledged anew.
+                if self._inventory.change(begun(machine, self._now()), revision) is not None:
+                    _log.info("%s: out of rotation: %s", machine.id, machine.reason)
+                    self._turns.drain(endpoint)
+            case Keep(endpoint) if endpoint is not None:
+                self._turns.undrain(endpoint)
+            case Forget(reason) if self._is_gone(machine):
+                # A key that we have not set, or that keeps another out by now, is not ours.
+                ours = machine.state in (MachineState.DRAINING, MachineState.DELETING)
+                at = machine.endpoint if ours else None
+                drain = self._turns.drain_key(at) if at is not None else None
+                if self._inventory.remove(machine, revision, drain=drain):
+                    _log.info("%s: out of the inventory: %s", machine.id, reason)
+
+    def _is_gone(self, machine: Machine) -> bool:
+        """Whether the provider has it no more: lists of several pages may skip one.
+
+        One that has lost its tag gets it back, so that it is listed again.
+        """
+        if machine.provider_id is None:
+            return True
+        try:
+            if self._provider.find(machine.provider_id) is None:
+                return True
+            self._alarms.append(f"{machine.id}: had lost the group's tag, and has it again")
+            self._provider.tag(machine.provider_id)
+        except CloudError as error:
+            self._delayed(error)
+        return False
+
+    def _fail(self, sight: Sight, revision: int, reason: str, stock: Stock) -> None:
+        """Replace a machine that does not serve, if that was not done too often of late."""
+        machine, now = sight.machine, self._now()
+        if machine.adopted and sight.seen is not None:
+            self._alarms.append(f"{machine.id}: {reason}; it was adopted, and is left as it is")
+            return
+        may_work = sight.seen is not None and sight.seen.standing is not Standing.BROKEN
+        others = (each for each, _ in stock.machines.values() if each.id != machine.id)
+        if may_work and (self._failures or any(map(census.is_replacing, others))):
+            # The fault may be elsewhere: one at a time, and see what comes of it.
+            self._alarms.append(f"{machine.id}: {reason}; another is being replaced")
+            return
+        of_late = self._failures + sum(
+            each.state is MachineState.FAILED and now - each.since < lifecycle.REMEMBER
+            for each, _ in stock.machines.values()
+        )
+        another = wished(self._group, self._names(), now, f"{census.IN_PLACE_OF}{machine.id}")
+        if of_late < self._group.max_replacements:
+            self._failures += 1
+            self._write(failed(machine, reason, now), revision, adds=[another])
+            return
+        if sight.seen is None:
+            self._write(failed(machine, reason, now), revision)
+        self._alarms.append(
+            f"{machine.id}: {reason}; not replaced: {of_late} were within the hour, and"
+            f" max-replacements is {self._group.max_replacements}"
+        )
+
+    def _call(self, step: Ask | Delete, sight: Sight, revision: int) -> list[Call]:
+        """Begin a call of the provider, when the inventory knows of it."""
+        if self._clock() < self._not_before_s:
+            return []
+        machine = sight.machine
+        if isinstance(step, Delete):
+            gone = self._pool.submit(self._provider.delete, step.provider_id)
+            return [(gone, machine, revision)]
+        asked = replace(machine, asked=self._now())
+        written = self._inventory.change(asked, revision)
+        if written is None:
+            return []
+        _log.info("%s: asking %s for it", machine.id, machine.provider)
+        return [(self._pool.submit(self._provider.create, machine.id), asked, written)]
+
+    def _finish(self, calls: Sequence[Call]) -> None:
+        """Write down what became of the calls, and keep the lock meanwhile."""
+        pending: set[Future[Any]] = {call for call, _, _ in calls}
+        while pending:
+            pending = wait(pending, timeout=RENEW_S).not_done
+            self.hold()
+        for call, machine, revision in calls:
+            try:
+                answer = call.result()
+            except CloudError as error:
+                self._alarms.append(f"{machine.id}: {error}")
+                self._delayed(error)
+                if (after := refused(machine, error, self._now())) != machine:
+                    self._write(after, revision)
+            else:
+                if isinstance(answer, Seen):
+                    self._made(machine, answer, revision)
+
+    def _made(self, machine: Machine, seen: Seen, revision: int) -> None:
+        """Write down a machine that there is now, also if somebody wants it gone meanwhile."""
+        booting = Become(MachineState.BOOTING, seen=seen)
+        if self._write(became(machine, booting, self._now()), revision):
+            return
+        entry = self._inventory.stock().machines.get(machine.id)
+        if entry is not None:
+            self._write(placed(entry[0], seen), entry[1])
+
+    def _write(self, machine: Machine, revision: int, *, adds: Sequence[Machine] = ()) -> bool:
+        if self._inventory.change(machine, revision, adds=adds) is None:
+            return False
+        words = f": {machine.reason}" if machine.reason else ""
+        _log.info("%s: %s%s", machine.id, machine.state.value, words)
+        return True
+
+    def _delayed(self, error: CloudError, *, always: bool = False) -> None:
+        """Ask nothing more until the provider can be expected to answer.
+
+        A refusal concerns one machine alone, unless it is `always` to be expected.
+        """
+        if isinstance(error, CloudBusy):
+            pause_s = error.retry_after_s
+        elif always or isinstance(error, CloudAway):
+            pause_s = self._away_s = min(max(2.0, 2 * self._away_s), MOST_PAUSE_S)
+        else:
+            return
+        self._trouble = str(error)
+        self._not_before_s = max(self._not_before_s, self._clock() + pause_s)

@@ -1,0 +1,114 @@
+"""What may be wished for: machines to come, and machines to go. Pure; refuses with one line."""
+
+import re
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
+from typing import Final
+
+from msgspec.structs import replace
+
+from secretary.core.errors import ScaleError
+from secretary.core.instance import NAME_PATTERN
+from secretary.core.machine import Machine, MachineState, Stock
+from secretary.core.scaling import Choice, ScaleGroup
+
+TO_NONE: Final = "to none, as asked for"
+"""The reason of machines that go although no other serves."""
+ALIVE: Final = (MachineState.REQUESTED, MachineState.BOOTING, MachineState.SERVING)
+"""The states that count: of a machine that serves, or is to."""
+
+
+def is_name(name: str) -> bool:
+    """Whether a machine of this name can be in the inventory."""
+    return re.match(NAME_PATTERN, name) is not None
+
+
+def alive(stock: Stock) -> list[Machine]:
+    """Return the machines that serve, or are to, the oldest first."""
+    machines = (machine for machine, _ in stock.machines.values())
+    return sorted(
+        (each for each in machines if each.state in ALIVE), key=lambda m: (m.requested, m.id)
+    )
+
+
+def wished(group: ScaleGroup, name: str, now: datetime, reason: str = "") -> Machine:
+    """Return a machine that is wanted, under a name that no other has."""
+    return Machine(
+        id=name,
+        group=group.name,
+        provider=group.provider.value,
+        state=MachineState.REQUESTED,
+        requested=now,
+        since=now,
+        reason=reason,
+    )
+
+
+def more(
+    group: ScaleGroup, stock: Stock, names: Sequence[str], now: datetime, reason: str
+) -> list[Machine]:
+    """Return machines to be added, of these names. ScaleError beyond the group's maximum."""
+    there = len(alive(stock))
+    if there + len(names) > group.max:
+        raise ScaleError(
+            f"{group.name}: {len(names)} more than the {there} that it has are beyond its max of"
+            f" {group.max}"
+        )
+    return [wished(group, name, now, reason) for name in names]
+
+
+def fewer(
+    group: ScaleGroup,
+    stock: Stock,
+    number: int,
+    now: datetime,
+    reason: str,
+    turning: Collection[str],
+    load: Mapping[str, float],
+) -> list[tuple[Machine, int]]:
+    """Return the machines that are to go, with their revisions. ScaleError below the minimum.
+
+    Those that do not serve go first; of the others as the group has chosen. `turning` are the ids
+    of those in rotation, `load` is by id.
+    """
+    candidates = sorted(alive(stock), key=lambda machine: _rank(group, machine, load))
+    return leaving(group, stock, candidates[:number], now, reason, turning)
+
+
+def leaving(
+    group: ScaleGroup,
+    stock: Stock,
+    chosen: Sequence[Machine],
+    now: datetime,
+    reason: str,
+    turning: Collection[str],
+) -> list[tuple[Machine, int]]:
+    """Return these machines as they are to be, with their revisions. ScaleError if they must stay.
+
+    Never below the minimum, and never the last in rotation, unless none is asked for.
+    """
+    there = alive(stock)
+    going = {machine.id for machine in chosen}
+    rest = [machine for machine in there if machine.id not in going]
+    if len(rest) < group.min and len(rest) < len(there):
+        raise ScaleError(
+            f"{group.name}: {len(there) - len(rest)} fewer than the {len(there)} that it has are"
+            f" below its min of {group.min}"
+        )
+    left = any(machine.id in turning for machine in rest)
+    if reason != TO_NONE and not left and any(m.id in turning for m in chosen):
+        raise ScaleError(f"{group.name}: no machine that serves would be left")
+    return [
+        (
+            replace(machine, state=MachineState.DRAINING, since=now, reason=reason),
+            stock.machines[machine.id][1],
+        )
+        for machine in chosen
+    ]
+
+
+def _rank(group: ScaleGroup, machine: Machine, load: Mapping[str, float]) -> tuple[object, ...]:
+    serves = machine.state is MachineState.SERVING
+    if group.first is Choice.LEAST_LOADED and serves:
+        return serves, load.get(machine.id, float("inf")), machine.requested, machine.id
+    return serves, 0.0, machine.requested, machine.id

@@ -1,0 +1,144 @@
+"""What a scaler that was overtaken, misled or looked away must not do."""
+
+from collections.abc import Iterator
+
+import pytest
+from msgspec.structs import replace
+
+from secretary.core.machine import MachineState
+from secretary.devetcd import DevEtcd
+from secretary.store.inventory import Inventory, Lock
+from secretary.store.kv import Delete, Put
+from secretary.store.turns import Turns
+from tests.system.scaling_bed import Bed, bed_in
+
+SERVING = MachineState.SERVING
+
+
+@pytest.fixture
+def bed(etcd: DevEtcd, prefix: str) -> Iterator[Bed]:
+    with bed_in(etcd, prefix) as bed:
+        yield bed
+
+
+def up(bed: Bed, number: int) -> None:
+    with bed.scaler() as (_, desk):
+        desk.up(number)
+    bed.turns_until(lambda: bed.count(SERVING) >= number)
+
+
+def test_who_has_lost_the_lock_unawares_can_write_nothing(bed: Bed) -> None:
+    up(bed, 1)
+    lock = Lock(bed.etcd, bed.group.name, 60)
+    inventory = Inventory(bed.etcd, bed.group.name, lock)
+    turns = Turns(bed.etcd, bed.prefix, "web", lock)
+    assert lock.hold("now")
+    bed.etcd.commit([], [Put(lock.key, b"{}", 0)])  # another's by now
+    ((machine, revision),) = inventory.stock().machines.values()
+    assert inventory.change(replace(machine, reason="changed"), revision) is None
+    assert not inventory.remove(machine, revision, drain=None)
+    turns.drain("10.9.9.9")
+    assert bed.stock()[machine.id] == machine
+    assert bed.etcd.get("/secretary/drain/web/10.9.9.9") is None
+    lock.release()
+    bed.etcd.commit([], [Delete(lock.key)])
+
+
+def test_a_list_that_outlives_the_lock_is_acted_on_by_nobody(
+    bed: Bed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with bed.scaler() as (engine, desk):
+        desk.up(1)
+        assert engine.hold()
+        lock = f"/secretary/locks/{bed.group.name}"
+        held = bed.etcd.get(lock)
+        assert held is not None
+        real = bed.cloud.begin
+
+        def begin(call: str, about: str) -> BaseException | None:
+            if call == "machines":
+                bed.etcd.commit([], [Put(lock, b'{"host": "other"}', 0)])
+            return real(call, about)
+
+        monkeypatch.setattr(bed.cloud, "begin", begin)
+        assert any("lock was lost" in alarm for alarm in engine.turn().alarms)
+        bed.etcd.commit([], [Delete(lock)])
+    assert bed.cloud.count("create") == 0
+
+
+def test_the_drain_of_a_machine_that_has_the_address_of_a_failed_one_stays(bed: Bed) -> None:
+    up(bed, 3)
+    old, *_, new = sorted(bed.stock())
+    address = bed.stock()[old].address or ""
+    bed.cloud.spoil(old)
+    bed.deregister(address)
+    bed.turns_until(lambda: not bed.cloud.named(old) and bed.count(SERVING) == 3)
+    assert bed.states()[old] == "failed"
+    bed.cloud.move(new, address or "")
+    bed.turns_until(lambda: bed.stock()[new].address == address)
+    drain = f"/secretary/drain/web/{address}"
+    bed.etcd.commit([], [Put(drain, b"", 0)])  # an operator's
+    bed.pass_s(3600)
+    bed.turn()
+    assert old not in bed.states()
+    assert bed.etcd.get(drain) is not None
+    bed.etcd.commit([], [Delete(drain)])
+
+
+def test_one_that_is_gone_does_not_live_by_the_record_of_who_has_its_address(bed: Bed) -> None:
+    up(bed, 3)
+    gone, *_, new = sorted(bed.stock())
+    address = bed.stock()[gone].address
+    bed.cloud.vanish(gone)
+    bed.cloud.move(new, address or "")
+    bed.pass_s(60)
+    bed.turns_until(lambda: gone not in bed.states())
+
+
+def test_one_that_a_list_skips_stays_in_the_inventory(bed: Bed) -> None:
+    up(bed, 2)
+    skipped = sorted(bed.stock())[0]
+    bed.deregister(bed.stock()[skipped].address or "")
+    bed.cloud.machines[bed.cloud.named(skipped)[0]].is_listed = False
+    for _ in range(5):
+        bed.pass_s(60)
+        bed.turn()
+    assert skipped in bed.states()
+
+
+@pytest.mark.parametrize(
+    "word",
+    [
+        b'{"prefix": "%s", "applied": 9000000000, "drain_applied": 0}',
+        b'{"prefix": "%s", "applied": 9000000000, "drain_applied": 9000000000,'
+        b' "quarantined": ["web"]}',
+    ],
+    ids=["is behind", "holds the service back"],
+)
+def test_a_drain_that_is_set_anew_is_acknowledged_anew(bed: Bed, word: bytes) -> None:
+    """Somebody deletes its key after it was acknowledged, and a renderer has come since."""
+    up(bed, 3)
+    with bed.scaler() as (_, desk):
+        (name,) = desk.down(None)
+    drain = f"/secretary/drain/web/{bed.stock()[name].address}"
+    bed.turns_until(lambda: bed.stock()[name].drained is not None)
+    bed.etcd.commit([], [Delete(drain)])
+    renderer = f"/secretary/renderers/{bed.prefix.strip('/')}"
+    bed.etcd.commit([], [Put(renderer, word % bed.prefix.encode(), 0)])
+    try:
+        for _ in range(8):
+            bed.pass_s(bed.group.drain_time_s)
+            bed.turn()
+        assert bed.cloud.named(name)
+        assert bed.states()[name] == "draining"
+    finally:
+        bed.etcd.commit([], [Delete(renderer), Delete(drain)])
+
+
+def test_renderers_of_another_prefix_are_not_waited_for(bed: Bed) -> None:
+    other = "/secretary/renderers/of-another"
+    bed.etcd.commit([], [Put(other, b'{"prefix": "/elsewhere", "applied": 0}', 0)])
+    try:
+        up(bed, 1)
+    finally:
+        bed.etcd.commit([], [Delete(other)])
