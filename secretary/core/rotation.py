@@ -36,7 +36,6 @@ class Follower:
 class Rotation:
     """`records` with the revision of each, `drains` (endpoint to the revision of its key)."""
 
-    revision: int = 0
     records: Sequence[tuple[Instance, int]] = ()
     drains: Mapping[str, int] = field(default_factory=dict)
     followers: Sequence[Follower] = ()
@@ -61,10 +60,6 @@ class Rotation:
         """Whether the drain of this endpoint stands, and every live renderer has applied it."""
         revision = self.drains.get(endpoint)
         return revision is not None and not self._behind(revision, drain=True)
-
-    def behind_drain(self, endpoint: str) -> list[str]:
-        """Return the ids of the renderers that a drain still waits for."""
-        return self._behind(self.drains.get(endpoint, self.revision + 1), drain=True)
 
     def _behind(self, revision: int, *, drain: bool) -> list[str]:
         return [

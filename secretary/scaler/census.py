@@ -10,7 +10,7 @@ from secretary.core.rotation import Rotation, Word
 from secretary.core.scaling import ScaleGroup
 from secretary.scaler import lifecycle
 from secretary.scaler.lifecycle import Keep, Sight, Stay, Step
-from secretary.scaler.ports import Seen
+from secretary.scaler.ports import Seen, Standing
 from secretary.scaler.wishes import TO_NONE, is_name
 
 IN_PLACE_OF: Final = "in place of "
@@ -91,8 +91,10 @@ def next_step(group: ScaleGroup, sight: Sight, others: Sequence[Sight]) -> tuple
 
 def is_elsewhere(stock: Stock, rotation: Rotation) -> bool:
     """Whether a machine of the inventory says that it lives, while no list shows any."""
+    listed = (MachineState.BOOTING, MachineState.SERVING)
     return any(
-        machine.provider_id is not None
+        machine.state in listed
+        and machine.provider_id is not None
         and rotation.word(machine.address, machine.port) is not Word.ABSENT
         for machine, _ in stock.machines.values()
     )
@@ -133,6 +135,7 @@ def _may_go(sight: Sight, others: Sequence[Sight]) -> bool:
     return any(
         other.machine.id != sight.machine.id
         and other.seen is not None
+        and other.seen.standing is not Standing.BROKEN
         and other.machine.state is MachineState.SERVING
         and other.word in (Word.APPLIED, Word.PENDING)
         for other in others

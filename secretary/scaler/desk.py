@@ -25,7 +25,7 @@ TURN_S: Final = 1.0
 SHOWN: Final = 12
 """How much of an id is enough to name a machine by."""
 GIVE_UP_S: Final = 60.0
-"""How long beyond a boot a verb waits for something to change."""
+"""How long beyond a boot or a drain a verb waits for something to change."""
 TRIES: Final = 5
 """How often a wish is made anew when the inventory has changed under it."""
 
@@ -183,9 +183,11 @@ class Desk:
         machine = self._find(stock, which)
         if machine.provider_id is not None:
             self._provider.untag(machine.provider_id)
-        endpoint = machine.endpoint
+        ours = machine.state in (MachineState.DRAINING, MachineState.DELETING)
+        endpoint = machine.endpoint if ours else None
         drain = self._turns.drain_key(endpoint) if endpoint is not None else None
-        self._inventory.remove(machine, stock.machines[machine.id][1], drain=drain)
+        if not self._inventory.remove(machine, stock.machines[machine.id][1], drain=drain):
+            raise ScaleError(f"{machine.id}: has changed just now: try again")
         return machine
 
     def settle(
@@ -223,11 +225,16 @@ class Desk:
                 return MachineState.FAILED not in going
             if said != told:
                 told, told_s = dict(said), self._clock()
-            elif self._clock() - told_s > self.group.boot_timeout_s + GIVE_UP_S:
+            elif self._clock() - told_s > self._longest_s:
                 tell("nothing has changed for long: not waited for any more")
                 return False
             if stop.wait(TURN_S if ours else 2 * TURN_S):
                 return False
+
+    @property
+    def _longest_s(self) -> float:
+        """How long nothing may change while all is well."""
+        return max(self.group.boot_timeout_s, self.group.drain_time_s) + GIVE_UP_S
 
     def _needs_registrar(self) -> None:
         if self.group.register and self._lock.holder() is None:

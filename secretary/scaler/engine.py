@@ -8,7 +8,7 @@ ended the turn before, at whatever point, the next one goes on from there.
 import logging
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -18,7 +18,6 @@ from msgspec.structs import replace
 
 from secretary.core.errors import CloudAway, CloudBusy, CloudError
 from secretary.core.machine import Machine, MachineState, Stock
-from secretary.core.rotation import Rotation
 from secretary.core.scaling import ScaleGroup
 from secretary.scaler import census, lifecycle
 from secretary.scaler.changes import adopted, became, begun, failed, placed, refused
@@ -52,11 +51,9 @@ RENEW_S: Final = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What a turn found: the machines after it, what the provider shows, and what is amiss."""
+    """What a turn found: the machines after it, and what is amiss."""
 
     stock: Stock = field(default_factory=Stock)
-    seen: Mapping[str, Seen] = field(default_factory=dict)
-    rotation: Rotation = field(default_factory=Rotation)
     alarms: Sequence[str] = ()
     steps: Sequence[tuple[Machine, Step]] = ()
     """What was to be done next for each machine, before it was done."""
@@ -105,15 +102,15 @@ class Engine:
         stock = self._inventory.stock()
         rotation = self._turns.look()
         if self._clock() < self._not_before_s:
-            return Report(stock, {}, rotation, [self._trouble])
+            return Report(stock, [self._trouble])
         try:
             machines = self._provider.machines()
         except CloudError as error:
             self._delayed(error, always=True)
-            return Report(stock, {}, rotation, [str(error)])
+            return Report(stock, [str(error)])
         self._away_s = 0.0
         if not self.hold():
-            return Report(stock, {}, rotation, ["the lock was lost while the provider was asked"])
+            return Report(stock, ["the lock was lost while the provider was asked"])
         found = census.listed(self._group, stock, machines, rotation)
         self._alarms += found.alarms
         for double in found.doubles:
@@ -122,7 +119,7 @@ class Engine:
             stock = self._inventory.stock()
         if not found.seen and census.is_elsewhere(stock, rotation):
             self._alarms.append(_ELSEWHERE)
-            return Report(stock, {}, rotation, self._alarms)
+            return Report(stock, self._alarms)
         sights = census.sights(stock, found.seen, rotation, self._now())
         calls: list[Call] = []
         for sight, revision in sights:
@@ -133,7 +130,7 @@ class Engine:
                 self._do(step, sight, revision, stock)
         self._finish(calls)
         self._alarms += stock.rejected.values()
-        return Report(self._inventory.stock(), found.seen, rotation, self._alarms)
+        return Report(self._inventory.stock(), self._alarms)
 
     def is_moving(self, last: Stock) -> bool:
         """Whether something is to be done, or has changed since `last`. Asks no provider."""
@@ -151,7 +148,7 @@ class Engine:
         self._alarms += found.alarms
         sights = census.sights(stock, found.seen, rotation, self._now())
         steps = [(sight.machine, self._next(sight, sights)) for sight, _ in sights]
-        return Report(stock, found.seen, rotation, self._alarms, steps)
+        return Report(stock, self._alarms, steps)
 
     def close(self) -> None:
         """Wait for the calls under way, let the lock go."""
@@ -207,8 +204,11 @@ class Engine:
         try:
             if self._provider.find(machine.provider_id) is None:
                 return True
-            self._alarms.append(f"{machine.id}: had lost the group's tag, and has it again")
+            if machine.state in (MachineState.DELETING, MachineState.FAILED):
+                self._provider.delete(machine.provider_id)
+                return False
             self._provider.tag(machine.provider_id)
+            self._alarms.append(f"{machine.id}: had lost the group's tag, and has it again")
         except CloudError as error:
             self._delayed(error)
         return False

@@ -39,11 +39,6 @@ class Lock:
             raise LeaseLost(f"{self.key}: the lock is not ours")
         return LeaseIs(self.key, self._session.lease)
 
-    @property
-    def left_s(self) -> float:
-        """Seconds for which it is ours at least; 0 while it is not."""
-        return self._session.left_s if self._session is not None else 0.0
-
     def hold(self, now: str) -> bool:
         """Take the lock if nobody has it, keep it if it is ours; say whether it is.
 
@@ -62,16 +57,17 @@ class Lock:
                 self._session = None
         if self._etcd.get(self.key) is not None:
             return False
-        session = Session(self._etcd, self.ttl_s)
+        # Kept before it is written: of a write whose answer is lost the next call finds out.
+        self._session = session = Session(self._etcd, self.ttl_s)
         word = msgspec.json.encode({"host": socket.gethostname(), "since": now})
         put = Put(self.key, word, session.lease)
         if not self._etcd.commit([ModIs(self.key, 0)], [put]).succeeded:
             # Ours, if it is a call that was made twice.
             found = self._etcd.get(self.key)
             if found is None or found.lease != session.lease:
+                self._session = None
                 session.close()
                 return False
-        self._session = session
         return True
 
     def holder(self) -> str | None:

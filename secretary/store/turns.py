@@ -55,7 +55,6 @@ class Turns:
         read = Drains().apply(drains.revision, changes).endpoints
         at = {entry.key: entry.mod_revision for entry in drains.entries}
         return Rotation(
-            revision=drains.revision,
             records=tuple(records),
             drains={endpoint: at[key] for key, (_, endpoint) in read.items()},
             followers=self._followers(),
