@@ -170,7 +170,8 @@ def test_a_command_is_run_by_whom_one_says() -> None:
     assert unit_reader.of(app, "AmbientCapabilities") == ["CAP_NET_BIND_SERVICE"]
 
 
-def test_a_command_s_path_is_made_whole() -> None:
+def test_a_command_s_path_is_made_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir("/usr")  # where a service sees something
     app = printed("shop", "--port", "1024", "--exec", "./shop -v", *PROGRAM)["shop@.service"]
     assert unit_reader.arguments(app, SPECIFIERS) == [str(Path.cwd() / "shop"), "-v"]
 
@@ -362,6 +363,10 @@ def test_a_container_s_secretary_is_not_a_unit_s(
         ((*DOCKER, "--program", "/root/x"), "--program: /root/x: a service sees nothing in /root"),
         ((*DOCKER, "--container", "x"), "No such option '--container'"),
         ((*DOCKER, "--dir", "/not/there"), "--dir: /not/there is no directory"),
+        (
+            ("shop", "--exec", "/root/x", "--port", "1", *PROGRAM),
+            "--exec: /root/x: a service sees nothing in /root",
+        ),
         # systemd takes a user of the unit's name before it makes one up.
         (
             ("nobody", "--exec", "/bin/true", "--port", "1", *PROGRAM),
