@@ -4,8 +4,7 @@
         one, two = nodes.make("one"), nodes.make("two")
         nodes.boot(one, two)
 
-A module that uses it imports `leaves_nothing_behind` from here too: what runs in a node is the
-node's affair, and ends with it.
+The tests that use it are in `nodes/`: what runs in a node is the node's affair, and ends with it.
 """
 
 import contextlib

@@ -11,7 +11,7 @@ import pytest
 from tests.etcd_bed import Etcdctl
 from tests.system.etcd_watch import EtcdWatch
 from tests.system.node import Node
-from tests.system.node_bed import NodeBed, leaves_nothing_behind
+from tests.system.node_bed import NodeBed
 from tests.system.units_bed import (
     SERVICE,
     AppUnit,
@@ -23,8 +23,6 @@ from tests.system.units_bed import (
 )
 from tests.traffic import Traffic
 from tests.waiting import wait_for
-
-__all__ = ["leaves_nothing_behind"]
 
 # The first test waits for debootstrap.
 pytestmark = [pytest.mark.root, pytest.mark.timeout(900)]

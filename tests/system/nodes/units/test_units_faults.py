@@ -10,31 +10,8 @@ import pytest
 from tests.etcd_bed import Etcdctl
 from tests.system.etcd_watch import EtcdWatch
 from tests.system.node import Node
-from tests.system.node_bed import leaves_nothing_behind
 from tests.system.units_bed import AppUnit
-from tests.system.units_hosts import (
-    app,
-    apps,
-    etcdctl,
-    front,
-    host,
-    ports,
-    urls,
-    watch,
-)
 from tests.waiting import wait_for
-
-__all__ = [
-    "app",
-    "apps",
-    "etcdctl",
-    "front",
-    "host",
-    "leaves_nothing_behind",
-    "ports",
-    "urls",
-    "watch",
-]
 
 # The first test waits for debootstrap.
 pytestmark = [pytest.mark.root, pytest.mark.timeout(900)]

@@ -10,10 +10,8 @@ import pytest
 
 from tests.etcd_bed import ROOT_PASSWORD, WEB_PASSWORD, Etcdctl, enable_auth
 from tests.system.node import Node
-from tests.system.node_bed import NodeBed, leaves_nothing_behind
+from tests.system.node_bed import NodeBed
 from tests.waiting import wait_for
-
-__all__ = ["leaves_nothing_behind"]
 
 pytestmark = [pytest.mark.root, pytest.mark.timeout(900)]
 

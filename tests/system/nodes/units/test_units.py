@@ -7,35 +7,11 @@ import pytest
 from tests.etcd_bed import Etcdctl
 from tests.system.etcd_watch import EtcdWatch
 from tests.system.node import Node
-from tests.system.node_bed import leaves_nothing_behind
 from tests.system.node_root import UNITS
 from tests.system.units_bed import rendered, told
-from tests.system.units_hosts import (
-    SHOP,
-    Apps,
-    app,
-    apps,
-    etcdctl,
-    front,
-    host,
-    ports,
-    urls,
-    watch,
-)
+from tests.system.units_hosts import SHOP, Apps
 from tests.traffic import Traffic
 from tests.waiting import wait_for
-
-__all__ = [
-    "app",
-    "apps",
-    "etcdctl",
-    "front",
-    "host",
-    "leaves_nothing_behind",
-    "ports",
-    "urls",
-    "watch",
-]
 
 # The first test waits for debootstrap.
 pytestmark = [pytest.mark.root, pytest.mark.timeout(900)]

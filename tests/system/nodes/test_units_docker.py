@@ -13,7 +13,7 @@ import pytest
 from tests.etcd_bed import Etcdctl
 from tests.system.etcd_watch import EtcdWatch
 from tests.system.node import Node
-from tests.system.node_bed import NodeBed, leaves_nothing_behind
+from tests.system.node_bed import NodeBed
 from tests.system.node_docker import (
     APP_IMAGE,
     APP_PORT,
@@ -26,8 +26,6 @@ from tests.system.node_docker import (
 from tests.system.units_bed import SERVICE, AppUnit, rendered, settle, settle_etcd, settle_proxy
 from tests.traffic import Traffic
 from tests.waiting import stays, wait_for
-
-__all__ = ["leaves_nothing_behind"]
 
 # The first test waits for debootstrap.
 pytestmark = [pytest.mark.root, pytest.mark.docker, pytest.mark.timeout(900)]
