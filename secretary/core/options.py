@@ -1,4 +1,4 @@
-"""Every option, once: flags, environment variables, file keys and README's table come from here.
+"""Every option, once: flags, environment variables, file keys and docs/options.md come from here.
 
 Only says what there is. Which source wins is `resolve.py`'s business.
 """
