@@ -5,7 +5,6 @@ carry stays a flag. Files that root alone may read are handed in. This shell's o
 nobody's word.
 """
 
-import math
 import os
 import stat
 from collections.abc import Mapping
@@ -14,7 +13,7 @@ from typing import Final
 
 from secretary.cli.asked import Asked
 from secretary.cli.units import syntax
-from secretary.cli.units.secretary import LEAST_STOP_S, MOST_WATCHDOG_S, Said
+from secretary.cli.units.secretary import MOST_WATCHDOG_S, Said
 from secretary.core import sources
 from secretary.core.errors import SettingsError
 from secretary.core.option import Option
@@ -26,7 +25,6 @@ UNSEEN: Final = ("/home", "/root", "/run/user", "/tmp", "/var/tmp")  # noqa: S10
 """What ProtectHome= and PrivateTmp= keep from the service."""
 
 PORT: Final = "port"
-LEAVING_S: Final = 5
 LEAST_WATCHDOG_S: Final = 1.0
 
 
@@ -56,7 +54,6 @@ def said(asked: Asked, program: str, unsaid: Mapping[str, str], *, is_instance: 
         flags=flags,
         program=seen("program", program),
         watchdog_s=watchdog_s(resolved.settings),
-        stop_s=max(LEAST_STOP_S, math.ceil(resolved.settings.drain_timeout_s) + LEAVING_S),
     )
 
 

@@ -10,7 +10,6 @@ from secretary.core.options import BY_NAME
 
 PROGRAM: Final = "/opt/secretary/bin/secretary"
 MOST_WATCHDOG_S: Final = 10.0
-LEAST_STOP_S: Final = 20.0
 
 SANDBOX: Final = """\
 DynamicUser=yes
@@ -69,7 +68,6 @@ class Said:
     flags: Sequence[str] = ()
     program: str = PROGRAM
     watchdog_s: float = MOST_WATCHDOG_S
-    stop_s: float = LEAST_STOP_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +162,7 @@ RestartSec=1
 RestartPreventExitStatus=2
 KillMode=mixed
 # A longer --drain-timeout extends it by itself.
-TimeoutStopSec={said.stop_s:g}
+TimeoutStopSec=20
 
 # What it may do: connect, listen on loopback, and read what everybody may read. A file that only
 # root may read, such as a password, is handed in: LoadCredential=password:/etc/secretary/password

@@ -272,23 +272,14 @@ def test_a_file_that_root_alone_may_read_is_handed_in() -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "watchdog_s", "stop_s"),
-    [
-        ((), "10", "20"),
-        (("--ttl", "1h"), "10", "20"),
-        (("--ttl", "10"), "3.3", "20"),
-        (("--ttl", "2"), "1", "20"),
-        (("--drain-timeout", "16s"), "10", "21"),
-        (("--drain-timeout", "20500ms"), "10", "26"),
-    ],
+    ("given", "watchdog_s"),
+    [((), "10"), (("--ttl", "1h"), "10"), (("--ttl", "10"), "3.3"), (("--ttl", "2"), "1")],
 )
-def test_the_deadlines_fit_the_lease_and_the_drain(
-    given: tuple[str, ...], watchdog_s: str, stop_s: str
+def test_a_secretary_that_hangs_is_replaced_while_its_lease_runs(
+    given: tuple[str, ...], watchdog_s: str
 ) -> None:
-    """A secretary that hangs is replaced while its lease runs, and one that drains is let."""
     secretary = printed(*DOCKER, *given)["shop-secretary@.service"]
     assert unit_reader.of(secretary, "WatchdogSec") == [watchdog_s]
-    assert unit_reader.of(secretary, "TimeoutStopSec") == [stop_s]
 
 
 def test_a_settings_file_is_read_where_it_is(
