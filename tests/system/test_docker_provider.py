@@ -85,6 +85,8 @@ class Machines:
         """Follow a machine's log; the function returns all of it when the machine has ended."""
         command = ["docker", *self.docker.flags(), "logs", "--follow", name]
         with Popen(command, stdout=PIPE, text=True) as following:
+            assert following.stdout is not None
+            assert following.stdout.readline() == "ready\n"  # now it follows
             yield lambda: following.communicate(timeout=60)[0]
 
     def ids(self) -> list[str]:

@@ -29,6 +29,7 @@ probe = "/healthz"
 min = 1
 max = 5
 every = "5s"
+up-at = 50
 up-window = "5s"
 up-cooldown = "5s"
 down-window = "15s"
@@ -70,7 +71,7 @@ def site(docker: Docker, etcd: DevEtcd, prefix: str, tmp_path: Path) -> Iterator
     docker("build", "--tag", image, "--file", "-", str(_HERE), stdin=dockerfile)
     config = tmp_path / "scale.toml"
     agent = ("--etcd", ",".join(etcd.urls), "--prefix", prefix, "--status", "off")
-    quick = ("--interval", "500ms", "--fast-interval", "100ms", "--timeout", "500ms")
+    quick = ("--fast-interval", "100ms", "--timeout", "2s")  # they are slow when they are busy
     with (
         front(Kind.RUNTIME, tmp_path) as proxy,
         Renderer.of(etcd.urls, prefix, *proxy.arguments),
@@ -110,8 +111,8 @@ def test_machines_come_and_go_by_hand_and_by_load_and_no_request_fails(site: Sit
         site.scale("to", site.name, "1")
     assert not traffic.failures, traffic.told()
     with site.auto() as scaler:
-        under(24, 2)
-        under(50, 3)
+        under(18, 2)  # 60 to 80 % of one machine, which is not too much for it
+        under(32, 3)
         under(2, 1)
         assert scaler.stop() == 0
     for traffic in traffics:
