@@ -104,7 +104,7 @@ def up(around: Surroundings, /, group: str, number: int, **given: Any) -> int:
 @takes("scale")
 @click.pass_obj
 def down(around: Surroundings, /, group: str, machine: str | None, **given: Any) -> int:
-    """Drain and delete a machine: this one (name, id or number of the list), or the best one."""
+    """Drain and delete a machine: this one (name, id or number), or the best one."""
     with _desk(around, group, given) as desk:
         return _settled(desk, desk.down(machine))
 
@@ -189,23 +189,33 @@ def _desk(
     from secretary.scaler.inquiry import desk
 
     with desk(settings, group, around.environ) as opened:
+        if flags := _group_flags(given):
+            opened.act([f"--{name}" for name in flags])
         yield opened
 
 
 def _settings(
     around: Surroundings, name: str, given: Mapping[str, Any], *, makes: bool = False
 ) -> tuple[ScaleSettings, ScaleGroup]:
+    """Return what holds for all groups, and the one of this name."""
     asked = Asked.of(given, around.environ)
     file, tables = groups_of(asked)
-    flags = {}
+    (group,) = resolve_scale(_group_flags(given), tables, name, makes=makes)
+    return resolve_scale_process(asked.flags, asked.environ, file), group
+
+
+def _group_flags(given: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
+    """Return the flags of a group's options that were given, as texts, by the option's name."""
+    flags: dict[str, tuple[str, ...]] = {}
     for option in _OF_A_GROUP:
         value = given.get(f"group_{option.parameter}")
-        if value not in (None, ()):
-            flags[option.name] = value if isinstance(value, tuple) else (str(value).lower(),)
-            if option.kind is not SWITCH and not isinstance(value, tuple):
-                flags[option.name] = (str(value),)
-    (group,) = resolve_scale(flags, tables, name, makes=makes)
-    return resolve_scale_process(asked.flags, asked.environ, file), group
+        if option.kind is SWITCH and value is not None:
+            flags[option.name] = ("true" if value else "false",)
+        elif isinstance(value, tuple) and value:
+            flags[option.name] = value
+        elif isinstance(value, str):
+            flags[option.name] = (value,)
+    return flags
 
 
 def groups_of(asked: Asked) -> tuple[ParsedFile | None, Sequence[ParsedTable]]:
@@ -235,7 +245,8 @@ def _settled(desk: "Desk", ids: Sequence[str]) -> int:
     try:
         well = desk.settle(ids, lambda line: click.echo(printable(line)), stop)
     finally:
-        for number, handler in before.items():
+        # Another signal, as timeout(1) sends, must not keep us from letting the lock go.
+        for number, handler in before.items() if not stop.is_set() else ():
             signal.signal(number, handler)
     if stop.is_set():
         click.echo("secretary: not waited for; what was asked for stays asked for", err=True)
@@ -252,7 +263,7 @@ def _row(row: "Row", now: datetime) -> tuple[str, ...]:
     machine, seen = row.machine, row.seen
     turn = _TURNS[row.word]
     return (
-        str(row.index),
+        str(machine.number or "-"),
         machine.id,
         _shown(machine.provider_id) if machine.provider_id is not None else "-",
         machine.endpoint or "-",
@@ -260,5 +271,5 @@ def _row(row: "Row", now: datetime) -> tuple[str, ...]:
         turn,
         age(now - machine.requested),
         (seen.cost_class if seen is not None else "") or "-",
-        printable(machine.reason) or "-",
+        printable(machine.words) or "-",
     )

@@ -62,8 +62,16 @@ class Machine(msgspec.Struct, frozen=True, kw_only=True):
     drained: Moment | None = None
     """When every live renderer had applied the drain."""
     reason: Words = ""
+    trouble: Words = ""
+    """What the provider said to the last call about it, where that went wrong."""
     adopted: bool = False
     """Taken in by an operator: not made by us, and its name is not ours."""
+    number: Annotated[int, msgspec.Meta(ge=1)] | None = None
+    """By which people name it. Given once in a group and to no other."""
+    replaces: Name | None = None
+    """The one that has failed, in whose place it is to come; until it serves."""
+    may_be_last: bool = False
+    """Whether it goes although no other serves."""
     schema: int = SCHEMA
 
     @property
@@ -77,17 +85,40 @@ class Machine(msgspec.Struct, frozen=True, kw_only=True):
     def key(self) -> str:
         return f"{MACHINES}/{self.group}/{self.id}"
 
+    @property
+    def turn(self) -> tuple[datetime, int, str]:
+        """Return by what machines are ordered, the oldest first."""
+        return self.requested, self.number or 0, self.id
+
+    @property
+    def words(self) -> str:
+        """Return what there is to say of its state."""
+        return "; ".join(filter(None, (self.reason, self.trouble)))
+
 
 @dataclass(frozen=True, slots=True)
 class Stock:
     """A group's machines at one moment, each with the revision of its key, by id.
 
-    `rejected` says of keys that hold no machine why. `wished_at` is the revision of the last wish.
+    `rejected` says of keys that hold no machine why. `wished_at` is the revision of the last wish,
+    and `numbered` the last number that was given. `made_at` is the revision at which each came in,
+    and `forgotten` has the provider's ids of those that an operator has taken out, by name.
     """
 
     machines: Mapping[str, tuple[Machine, int]] = field(default_factory=dict)
     rejected: Mapping[str, str] = field(default_factory=dict)
     wished_at: int = 0
+    numbered: int = 0
+    made_at: Mapping[str, int] = field(default_factory=dict)
+    forgotten: Mapping[str, str] = field(default_factory=dict)
+
+    def own_since(self, machine: Machine) -> int:
+        """Return the revision before which no record at its address can be its own.
+
+        What is older is of whoever had the address before. One that was adopted may have had its
+        record first.
+        """
+        return 0 if machine.adopted else self.made_at.get(machine.id, 0)
 
 
 _decoder: Final = msgspec.json.Decoder(Machine)
@@ -105,5 +136,6 @@ def decode(key: str, value: bytes) -> Machine:
 
 
 def encode(machine: Machine) -> bytes:
-    """Return the entry; of a reason that is too long only what may stand there."""
-    return msgspec.json.encode(msgspec.structs.replace(machine, reason=machine.reason[:500]))
+    """Return the entry; of words that are too long only what may stand there."""
+    reason, trouble = machine.reason[:500], machine.trouble[:500]
+    return msgspec.json.encode(msgspec.structs.replace(machine, reason=reason, trouble=trouble))

@@ -139,7 +139,7 @@ def _resolve(flags: Layer, table: ParsedTable, *, makes: bool = False) -> ScaleG
     name = read["name"]
     if name is None:
         raise SettingsError(f"name is missing in {table.where}: the name of the group")
-    if makes or flags.keys() - {"name"} or table.layer:
+    if makes or table.layer:
         for needed in _NEEDS[read["provider"]]:
             if read[needed] is None:
                 raise SettingsError(

@@ -40,14 +40,15 @@ class Rotation:
     drains: Mapping[str, int] = field(default_factory=dict)
     followers: Sequence[Follower] = ()
 
-    def word(self, address: str | None, port: int | None = None) -> Word:
-        """Return what is said of the machine at this address."""
+    def word(self, address: str | None, port: int | None = None, since: int = 0) -> Word:
+        """Return what is said of the machine at this address, after the revision `since`."""
         up = [
             (instance, revision)
             for instance, revision in self.records
             if instance.ip == address
             and port in (None, instance.port)
             and instance.state is State.UP
+            and revision > since
         ]
         if not up:
             return Word.ABSENT

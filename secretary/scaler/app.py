@@ -9,6 +9,7 @@ from functools import partial
 
 from secretary.core.errors import SecretaryError, SettingsError
 from secretary.core.scaling import ScaleGroup, ScaleSettings
+from secretary.core.values import printable
 from secretary.runtime import logs
 from secretary.runtime.daemon import Daemon
 from secretary.runtime.signals import Signals
@@ -90,15 +91,17 @@ class _Scaler:
 def _loops(settings: ScaleSettings) -> list[GroupLoop]:
     """Return a loop for each group, none of them started. SettingsError."""
     with ExitStack() as undo:
-        loops = []
+        loops: list[GroupLoop] = []
         for group in settings.groups:
             stack = undo.enter_context(ExitStack())
-            loops.append(_loop(settings, group, stack))
+            loops.append(_loop(settings, group, stack, is_first=not loops))
         undo.pop_all()
     return loops
 
 
-def _loop(settings: ScaleSettings, group: ScaleGroup, stack: ExitStack) -> GroupLoop:
+def _loop(
+    settings: ScaleSettings, group: ScaleGroup, stack: ExitStack, *, is_first: bool
+) -> GroupLoop:
     if group.policy is not None and (warning := too_close(group.policy)) is not None:
         _log.warning("%s: %s", group.name, warning)
     shop = stack.enter_context(opened(settings, group, os.environ))
@@ -109,4 +112,11 @@ def _loop(settings: ScaleSettings, group: ScaleGroup, stack: ExitStack) -> Group
         Registrar, group, settings.etcd, settings.prefix, settings.log, REGISTERED_TTL_S
     )
     wanted = registrar if group.register else None
-    return GroupLoop(group, shop.engine, shop.desk, meter, wanted, end)
+    begin = partial(_tell_of_others, shop.groups, settings) if is_first else None
+    return GroupLoop(group, shop.engine, shop.desk, meter, wanted, begin, end)
+
+
+def _tell_of_others(groups: Callable[[], frozenset[str]], settings: ScaleSettings) -> None:
+    """Say whose machines nobody here looks after: perhaps a group was renamed, or taken out."""
+    for name in sorted(groups() - {group.name for group in settings.groups}):
+        _log.warning("%s: has machines in etcd, and is no group of the file", printable(name))

@@ -2,8 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Final
+from datetime import datetime, timedelta
 
 from secretary.core.machine import MACHINES, Machine, MachineState, Stock
 from secretary.core.rotation import Rotation, Word
@@ -11,10 +10,7 @@ from secretary.core.scaling import ScaleGroup
 from secretary.scaler import lifecycle
 from secretary.scaler.lifecycle import Keep, Sight, Stay, Step
 from secretary.scaler.ports import Seen, Standing
-from secretary.scaler.wishes import TO_NONE, is_name
-
-IN_PLACE_OF: Final = "in place of "
-"""How the reason of a machine begins that replaces another."""
+from secretary.scaler.wishes import is_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +50,8 @@ def listed(group: ScaleGroup, stock: Stock, machines: Sequence[Seen], rotation: 
     for name, each in seen.items():
         if name in stock.machines or f"{MACHINES}/{group.name}/{name}" in stock.rejected:
             continue
+        if stock.forgotten.get(name) == each.provider_id:
+            continue  # the list lags behind, or its tag has come back
         if rotation.word(each.address, each.port) is not Word.ABSENT:
             strays.append(each)
             continue
@@ -65,14 +63,36 @@ def listed(group: ScaleGroup, stock: Stock, machines: Sequence[Seen], rotation: 
 
 
 def sights(
-    stock: Stock, seen: Mapping[str, Seen], rotation: Rotation, now: datetime
+    stock: Stock,
+    seen: Mapping[str, Seen],
+    rotation: Rotation,
+    now: datetime,
+    known: Mapping[str, timedelta],
 ) -> list[tuple[Sight, int]]:
-    """Return what is known of each machine, with the revision of its entry."""
+    """Return what is known of each machine, with the revision of its entry.
+
+    `known` says for how long, by id.
+    """
     holders = {(each.address, each.port): name for name, each in seen.items()}
-    return [
-        (_sight(machine, seen.get(machine.id), rotation, holders, now), revision)
-        for machine, revision in stock.machines.values()
-    ]
+    found = []
+    for machine, revision in stock.machines.values():
+        at = (machine.address, machine.port)
+        endpoint = machine.endpoint
+        is_seen = machine.id in seen
+        is_succeeded = endpoint is not None and holders.get(at, machine.id) != machine.id
+        word = rotation.word(*at, stock.own_since(machine))
+        sight = Sight(
+            machine,
+            seen.get(machine.id),
+            Word.ABSENT if is_succeeded and not is_seen else word,  # it is the other's record
+            is_draining=endpoint in rotation.drains,
+            is_drained=endpoint is not None and rotation.is_drained(endpoint),
+            is_succeeded=is_succeeded,
+            now=now,
+            known=known.get(machine.id),
+        )
+        found.append((sight, revision))
+    return found
 
 
 def next_step(group: ScaleGroup, sight: Sight, others: Sequence[Sight]) -> tuple[Step, str | None]:
@@ -95,7 +115,8 @@ def is_elsewhere(stock: Stock, rotation: Rotation) -> bool:
     return any(
         machine.state in listed
         and machine.provider_id is not None
-        and rotation.word(machine.address, machine.port) is not Word.ABSENT
+        and rotation.word(machine.address, machine.port, stock.own_since(machine))
+        is not Word.ABSENT
         for machine, _ in stock.machines.values()
     )
 
@@ -103,34 +124,12 @@ def is_elsewhere(stock: Stock, rotation: Rotation) -> bool:
 def is_replacing(machine: Machine) -> bool:
     """Whether it is to take another's place, and is not in service yet."""
     coming = (MachineState.REQUESTED, MachineState.BOOTING)
-    return machine.state in coming and machine.reason.startswith(IN_PLACE_OF)
-
-
-def _sight(
-    machine: Machine,
-    seen: Seen | None,
-    rotation: Rotation,
-    holders: Mapping[tuple[str | None, int | None], str],
-    now: datetime,
-) -> Sight:
-    endpoint = machine.endpoint
-    at = (machine.address, machine.port)
-    is_succeeded = endpoint is not None and holders.get(at, machine.id) != machine.id
-    word = rotation.word(*at)
-    return Sight(
-        machine,
-        seen,
-        Word.ABSENT if is_succeeded and seen is None else word,  # it is the other's record
-        is_draining=endpoint in rotation.drains,
-        is_drained=endpoint is not None and rotation.is_drained(endpoint),
-        is_succeeded=is_succeeded,
-        now=now,
-    )
+    return machine.state in coming and machine.replaces is not None
 
 
 def _may_go(sight: Sight, others: Sequence[Sight]) -> bool:
     """Whether another machine serves, or this one does not."""
-    if sight.word is Word.ABSENT or sight.machine.reason == TO_NONE:
+    if sight.word is Word.ABSENT or sight.machine.may_be_last:
         return True
     return any(
         other.machine.id != sight.machine.id

@@ -14,9 +14,11 @@ def became(machine: Machine, step: Become, now: datetime) -> Machine:
     """Return the machine after a step."""
     # Why it was wanted is told until it serves.
     why = machine.reason if step.state is MachineState.BOOTING else ""
-    changed = replace(machine, state=step.state, reason=step.reason or why)
+    changed = replace(machine, state=step.state, reason=step.reason or why, trouble="")
     if step.state is not machine.state:
         changed = replace(changed, since=now)
+    if step.state is MachineState.SERVING:
+        changed = replace(changed, replaces=None)
     if step.drained:
         changed = replace(changed, drained=now)
     return placed(changed, step.seen) if step.seen is not None else changed
@@ -29,19 +31,18 @@ def placed(machine: Machine, seen: Seen) -> Machine:
 
 def failed(machine: Machine, reason: str, now: datetime) -> Machine:
     """Return the machine after it has turned out that it will not serve."""
-    return replace(machine, state=MachineState.FAILED, since=now, reason=reason)
+    return replace(machine, state=MachineState.FAILED, since=now, reason=reason, trouble="")
 
 
 def refused(machine: Machine, error: CloudError, now: datetime) -> Machine:
     """Return the machine after a call that went wrong."""
     words = str(error)[:500]
-    if machine.state is not MachineState.REQUESTED:
-        return replace(machine, reason=words)
-    if isinstance(error, CloudRefused):
-        return failed(machine, words, now)
-    if isinstance(error, CloudBusy):
-        return replace(machine, reason=words, asked=None)
-    return replace(machine, reason=words)  # it may be there: its name will show it
+    if machine.state is MachineState.REQUESTED:
+        if isinstance(error, CloudRefused):
+            return failed(machine, words, now)
+        if isinstance(error, CloudBusy):
+            return replace(machine, trouble=words, asked=None)
+    return replace(machine, trouble=words)  # it may be there: its name will show it
 
 
 def begun(machine: Machine, now: datetime) -> Machine:

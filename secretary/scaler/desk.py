@@ -16,25 +16,22 @@ from secretary.core.machine import Machine, MachineState, Stock
 from secretary.core.rotation import Rotation, Word
 from secretary.core.scaling import Choice, ScaleGroup
 from secretary.scaler import wishes
-from secretary.scaler.census import IN_PLACE_OF
 from secretary.scaler.changes import adopted
 from secretary.scaler.engine import MOST_AT_ONCE, Engine
 from secretary.scaler.ports import Inventory, Lock, Provider, Seen, Turns
+from secretary.scaler.watch import Watch
 
-TURN_S: Final = 1.0
+LEAVING: Final = (MachineState.DRAINING, MachineState.DELETING)
 SHOWN: Final = 12
 """How much of an id is enough to name a machine by."""
-GIVE_UP_S: Final = 60.0
-"""How long beyond a boot or a drain a verb waits for something to change."""
 TRIES: Final = 5
 """How often a wish is made anew when the inventory has changed under it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One machine, for people. `index` counts from 1 in the order of the list."""
+    """One machine, for people."""
 
-    index: int
     machine: Machine
     seen: Seen | None
     word: Word
@@ -74,6 +71,16 @@ class Desk:
         self._names = names
         self._clock = clock
 
+    def act(self, flags: Sequence[str]) -> None:
+        """See to it that we make the machines, if there are flags which only we know of."""
+        self._needs_registrar()  # before the lock is ours
+        if flags and not self._engine.hold():
+            raise ScaleError(
+                f"{', '.join(flags)}: {self.group.name} is in the hands of a scaler on"
+                f" {self._lock.holder()}, which goes by its own settings: change them there, or"
+                " leave the flags out"
+            )
+
     def machines(self) -> Listing:
         """Return what there is, the oldest first."""
         stock, rotation = self._inventory.stock(), self._turns.look()
@@ -101,7 +108,7 @@ class Desk:
         return self._wish(wish)
 
     def down(self, which: str | None, number: int = 1, reason: str = "asked for") -> list[str]:
-        """Wish that one goes: `which`, by its id, its provider's or its index, or the best ones."""
+        """Wish that one goes: `which`, by its id, its provider's or its number, or the best."""
         load = self._load() if which is None else {}
         turning = self._turning()
 
@@ -111,10 +118,15 @@ class Desk:
                 return wishes.fewer(self.group, stock, some, self._now(), reason, turning, load)
             machine = self._find(stock, which)
             if machine.state not in wishes.ALIVE:
-                raise ScaleError(f"{machine.id}: is {machine.state.value} already")
+                hint = ""
+                if machine.state is MachineState.FAILED:
+                    hint = "; secretary scale forget takes its entry out"
+                raise ScaleError(f"{machine.id}: is {machine.state.value} already{hint}")
             return wishes.leaving(self.group, stock, [machine], self._now(), reason, turning)
 
-        return self._wish(wish)
+        if going := self._wish(wish):
+            return going
+        raise ScaleError(f"{self.group.name}: has no machine that could go")
 
     def to(self, number: int) -> list[str]:
         """Wish for so many machines in all; return the ids of those that come or go.
@@ -127,7 +139,8 @@ class Desk:
                 f" its max of {self.group.max}"
             )
         load, turning = self._load(), self._turning()
-        reason = wishes.TO_NONE if number == 0 else "asked for"
+        to_none = number == 0
+        reason = "to none, as asked for" if to_none else "asked for"
 
         def wish(stock: Stock) -> list[tuple[Machine, int]]:
             change = number - len(wishes.alive(stock))
@@ -137,7 +150,9 @@ class Desk:
                     f" {MOST_AT_ONCE} at once"
                 )
             if change < 0:
-                return wishes.fewer(self.group, stock, some, self._now(), reason, turning, load)
+                return wishes.fewer(
+                    self.group, stock, some, self._now(), reason, turning, load, to_none=to_none
+                )
             names = [self._names() for _ in range(some)]
             news = wishes.more(self.group, stock, names, self._now(), reason)
             return [(machine, 0) for machine in news]
@@ -174,19 +189,23 @@ class Desk:
         return self._inventory.stock().machines[seen.name][0]
 
     def forget(self, which: str) -> Machine:
-        """Take a machine out of the inventory and leave it running."""
-        if not self._engine.hold():
-            raise ScaleError(
-                f"{self.group.name}: a scaler on {self._lock.holder()} acts on it: stop it first"
-            )
+        """Take a machine out of the inventory and leave it running.
+
+        While a scaler acts on it, it is for that to finish.
+        """
         stock = self._inventory.stock()
         machine = self._find(stock, which)
-        if machine.provider_id is not None:
+        is_moving = machine.state in (*LEAVING, MachineState.REQUESTED)
+        if is_moving and not self._engine.hold():
+            raise ScaleError(
+                f"{machine.id}: is {machine.state.value}, by a scaler on {self._lock.holder()}:"
+                " wait until that is done, or stop it first"
+            )
+        if machine.provider_id is not None and machine.provider == self.group.provider.value:
             self._provider.untag(machine.provider_id)
-        ours = machine.state in (MachineState.DRAINING, MachineState.DELETING)
-        endpoint = machine.endpoint if ours else None
-        drain = self._turns.drain_key(endpoint) if endpoint is not None else None
-        if not self._inventory.remove(machine, stock.machines[machine.id][1], drain=drain):
+        if machine.state in LEAVING and machine.endpoint is not None:
+            self._turns.undrain(machine.endpoint)
+        if not self._inventory.forget(stock, machine):
             raise ScaleError(f"{machine.id}: has changed just now: try again")
         return machine
 
@@ -201,40 +220,8 @@ class Desk:
         `tell` is given a line for each change. Set `stop` to end the waiting: what was wished for
         stays wished for.
         """
-        said: dict[str, str] = {}
-        watched = set(ids)
-        noted: set[str] = set()
-        told, told_s = dict(said), self._clock()
-        while True:
-            if ours := self._engine.hold():
-                report = self._engine.turn()
-                stock = report.stock
-                for alarm in report.alarms:
-                    if alarm not in noted:
-                        tell(alarm)
-                noted.update(report.alarms)
-            else:
-                stock = self._inventory.stock()
-                if "" not in said:
-                    said[""] = "-"
-                    tell(f"a scaler on {self._lock.holder()} does it")
-            _tell_changes(stock, watched, said, tell)
-            _follow_replacements(stock, watched)
-            going = [stock.machines[each][0].state for each in watched if each in stock.machines]
-            if all(state in (MachineState.SERVING, MachineState.FAILED) for state in going):
-                return MachineState.FAILED not in going
-            if said != told:
-                told, told_s = dict(said), self._clock()
-            elif self._clock() - told_s > self._longest_s:
-                tell("nothing has changed for long: not waited for any more")
-                return False
-            if stop.wait(TURN_S if ours else 2 * TURN_S):
-                return False
-
-    @property
-    def _longest_s(self) -> float:
-        """How long nothing may change while all is well."""
-        return max(self.group.boot_timeout_s, self.group.drain_time_s) + GIVE_UP_S
+        watch = Watch(self.group, self._engine, self._lock, tell, self._clock)
+        return watch.settle(ids, stop)
 
     def _needs_registrar(self) -> None:
         if self.group.register and self._lock.holder() is None:
@@ -261,20 +248,22 @@ class Desk:
         ]
         if len(begun) == 1 and len(which) >= SHOWN:
             return begun[0]
-        if which.isdecimal() and 1 <= int(which) <= len(machines):
-            return machines[int(which) - 1]
+        numbered = [machine for machine in machines if str(machine.number) == which]
+        if len(numbered) == 1:
+            return numbered[0]
         raise ScaleError(
             f"{which}: {self.group.name} has no such machine; secretary scale ls shows them"
         )
 
     def _turning(self) -> set[str]:
         """Return the ids of the machines in rotation."""
-        rotation = self._turns.look()
+        stock, rotation = self._inventory.stock(), self._turns.look()
+        turning = (Word.APPLIED, Word.PENDING)
         return {
             machine.id
-            for machine, _ in self._inventory.stock().machines.values()
+            for machine, _ in stock.machines.values()
             if machine.state is MachineState.SERVING
-            and rotation.word(machine.address, machine.port) in (Word.APPLIED, Word.PENDING)
+            and rotation.word(machine.address, machine.port, stock.own_since(machine)) in turning
         }
 
     def _load(self) -> dict[str, float]:
@@ -292,40 +281,15 @@ class Desk:
 
 def _ordered(stock: Stock) -> list[Machine]:
     machines = [machine for machine, _ in stock.machines.values()]
-    return sorted(machines, key=lambda machine: (machine.requested, machine.id))
+    return sorted(machines, key=lambda machine: machine.turn)
 
 
 def _rows(stock: Stock, seen: dict[str, Seen], rotation: Rotation) -> list[Row]:
     return [
         Row(
-            index,
             machine,
             seen.get(machine.id),
-            rotation.word(machine.address, machine.port),
+            rotation.word(machine.address, machine.port, stock.own_since(machine)),
         )
-        for index, machine in enumerate(_ordered(stock), 1)
+        for machine in _ordered(stock)
     ]
-
-
-def _follow_replacements(stock: Stock, watched: set[str]) -> None:
-    """Watch the machines that stand in for those that have failed."""
-    for machine in _ordered(stock):
-        replaced = machine.reason.removeprefix(IN_PLACE_OF)
-        if machine.reason.startswith(IN_PLACE_OF) and replaced in watched:
-            watched.add(machine.id)
-            watched.discard(replaced)
-
-
-def _tell_changes(
-    stock: Stock, watched: set[str], said: dict[str, str], tell: Callable[[str], None]
-) -> None:
-    for each in sorted(watched):
-        words = "gone"
-        if (entry := stock.machines.get(each)) is not None:
-            machine, _ = entry
-            words = machine.state.value
-            if machine.reason:
-                words += f": {machine.reason}"
-        if said.get(each) != words:
-            said[each] = words
-            tell(f"{each}: {words}")

@@ -6,21 +6,21 @@ ended the turn before, at whatever point, the next one goes on from there.
 """
 
 import logging
-import math
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, field
+from concurrent.futures import Future
 from datetime import datetime
-from typing import Any, Final, TypeAlias
+from typing import Final, TypeAlias
 
 from msgspec.structs import replace
 
-from secretary.core.errors import CloudAway, CloudBusy, CloudError
+from secretary.core.errors import CloudError
 from secretary.core.machine import Machine, MachineState, Stock
 from secretary.core.scaling import ScaleGroup
 from secretary.scaler import census, lifecycle
+from secretary.scaler.calls import Calls
 from secretary.scaler.changes import adopted, became, begun, failed, placed, refused
+from secretary.scaler.known import Known
 from secretary.scaler.lifecycle import (
     Ask,
     Become,
@@ -33,32 +33,16 @@ from secretary.scaler.lifecycle import (
     Step,
 )
 from secretary.scaler.ports import Inventory, Lock, Provider, Seen, Standing, Turns
+from secretary.scaler.report import Report
 from secretary.scaler.wishes import wished
 
 _log = logging.getLogger(__name__)
 
-CALLS_AT_ONCE: Final = 8
 _ELSEWHERE: Final = (
     "none of its machines is at this provider: is it another account, region or host?"
 )
 MOST_AT_ONCE: Final = 100
 """Machines in one wish: etcd takes 128 operations at once."""
-MOST_PAUSE_S: Final = 30.0
-"""The longest pause of a provider that does not answer."""
-RENEW_S: Final = 5.0
-"""How often the lock is renewed while calls are under way."""
-
-
-@dataclass(frozen=True, slots=True)
-class Report:
-    """What a turn found: the machines after it, and what is amiss."""
-
-    stock: Stock = field(default_factory=Stock)
-    alarms: Sequence[str] = ()
-    steps: Sequence[tuple[Machine, Step]] = ()
-    """What was to be done next for each machine, before it was done."""
-
-
 Call: TypeAlias = tuple[Future[Seen] | Future[bool], Machine, int]
 """A call under way, for which machine, and the revision of that."""
 
@@ -84,43 +68,46 @@ class Engine:
         self._provider = provider
         self._now = now
         self._names = names
-        self._clock = clock
-        self._not_before_s = -math.inf
-        self._away_s = 0.0
-        self._trouble = ""
+        self._calls = Calls(provider, group.name, clock)
+        self._known = Known(clock)
         self._alarms: list[str] = []
         self._failures = 0
-        self._pool = ThreadPoolExecutor(CALLS_AT_ONCE, thread_name_prefix=f"scale-{group.name}")
 
     def hold(self) -> bool:
         """Take the lock or keep it; say whether it is ours."""
         return self._lock.hold(self._now().isoformat(timespec="seconds"))
 
-    def turn(self) -> Report:
-        """Bring each machine one step on. The lock must be held."""
+    def turn(self, meanwhile: Callable[[], None] = lambda: None) -> Report:
+        """Bring each machine one step on, if the lock is ours.
+
+        `meanwhile` is called now and then while calls of the provider are under way.
+        """
         self._alarms, self._failures = [], 0
+        if not self.hold():
+            return Report(self._inventory.stock(), is_held=False)
         stock = self._inventory.stock()
+        known = self._known.look(stock)
         rotation = self._turns.look()
-        if self._clock() < self._not_before_s:
-            return Report(stock, [self._trouble])
+        if not self._calls.may_be_made:
+            return Report(stock, [self._calls.trouble])
         try:
             machines = self._provider.machines()
         except CloudError as error:
-            self._delayed(error, always=True)
+            self._calls.failed(error)
             return Report(stock, [str(error)])
-        self._away_s = 0.0
+        self._calls.answered()
         if not self.hold():
             return Report(stock, ["the lock was lost while the provider was asked"])
         found = census.listed(self._group, stock, machines, rotation)
         self._alarms += found.alarms
         for double in found.doubles:
-            self._pool.submit(self._provider.delete, double.provider_id)
+            self._calls.delete(double.provider_id)
         if self._take_in(stock, found.strays):
             stock = self._inventory.stock()
         if not found.seen and census.is_elsewhere(stock, rotation):
             self._alarms.append(_ELSEWHERE)
             return Report(stock, self._alarms)
-        sights = census.sights(stock, found.seen, rotation, self._now())
+        sights = census.sights(stock, found.seen, rotation, self._now(), known)
         calls: list[Call] = []
         for sight, revision in sights:
             step = self._next(sight, sights)
@@ -128,7 +115,7 @@ class Engine:
                 calls += self._call(step, sight, revision)
             else:
                 self._do(step, sight, revision, stock)
-        self._finish(calls)
+        self._finish(calls, meanwhile)
         self._alarms += stock.rejected.values()
         return Report(self._inventory.stock(), self._alarms)
 
@@ -146,13 +133,13 @@ class Engine:
         stock, rotation = self._inventory.stock(), self._turns.look()
         found = census.listed(self._group, stock, self._provider.machines(), rotation)
         self._alarms += found.alarms
-        sights = census.sights(stock, found.seen, rotation, self._now())
+        sights = census.sights(stock, found.seen, rotation, self._now(), {})
         steps = [(sight.machine, self._next(sight, sights)) for sight, _ in sights]
         return Report(stock, self._alarms, steps)
 
     def close(self) -> None:
         """Wait for the calls under way, let the lock go."""
-        self._pool.shutdown(wait=True)
+        self._calls.close()
         self._lock.release()
 
     def _take_in(self, stock: Stock, strays: Sequence[Seen]) -> bool:
@@ -181,11 +168,14 @@ class Engine:
                 self._fail(sight, revision, reason, stock)
             case Drain(endpoint):
                 # Whatever became of a drain before: this one is to be acknowledged anew.
-                if self._inventory.change(begun(machine, self._now()), revision) is not None:
+                draining = begun(machine, self._now())
+                if self._inventory.change(draining, revision) is not None:
+                    self._known.wrote(draining)
                     _log.info("%s: out of rotation: %s", machine.id, machine.reason)
                     self._turns.drain(endpoint)
             case Keep(endpoint) if endpoint is not None:
-                self._turns.undrain(endpoint)
+                if not self._turns.undrain(endpoint):
+                    self._alarms.append(f"{machine.id}: an operator's drain keeps it out")
             case Forget(reason) if self._is_gone(machine):
                 # A key that we have not set, or that keeps another out by now, is not ours.
                 ours = machine.state in (MachineState.DRAINING, MachineState.DELETING)
@@ -201,8 +191,12 @@ class Engine:
         """
         if machine.provider_id is None:
             return True
+        if (refusal := self._calls.refusal(machine.id)) is not None:
+            self._alarms.append(f"{machine.id}: {refusal}")
+            return False
         try:
             if self._provider.find(machine.provider_id) is None:
+                self._calls.answered(machine.id)
                 return True
             if machine.state in (MachineState.DELETING, MachineState.FAILED):
                 self._provider.delete(machine.provider_id)
@@ -210,7 +204,8 @@ class Engine:
             self._provider.tag(machine.provider_id)
             self._alarms.append(f"{machine.id}: had lost the group's tag, and has it again")
         except CloudError as error:
-            self._delayed(error)
+            self._alarms.append(f"{machine.id}: {error}")
+            self._calls.failed(error, machine.id)
         return False
 
     def _fail(self, sight: Sight, revision: int, reason: str, stock: Stock) -> None:
@@ -229,7 +224,8 @@ class Engine:
             each.state is MachineState.FAILED and now - each.since < lifecycle.REMEMBER
             for each, _ in stock.machines.values()
         )
-        another = wished(self._group, self._names(), now, f"{census.IN_PLACE_OF}{machine.id}")
+        why = f"in place of {machine.id}"
+        another = wished(self._group, self._names(), now, why, replaces=machine.id)
         if of_late < self._group.max_replacements:
             self._failures += 1
             self._write(failed(machine, reason, now), revision, adds=[another])
@@ -243,36 +239,44 @@ class Engine:
 
     def _call(self, step: Ask | Delete, sight: Sight, revision: int) -> list[Call]:
         """Begin a call of the provider, when the inventory knows of it."""
-        if self._clock() < self._not_before_s:
-            return []
         machine = sight.machine
+        if (refusal := self._calls.refusal(machine.id)) is not None:
+            self._alarms.append(f"{machine.id}: {refusal}")
+            return []
+        if not self._calls.may_be_made:
+            return []
         if isinstance(step, Delete):
-            gone = self._pool.submit(self._provider.delete, step.provider_id)
-            return [(gone, machine, revision)]
+            return [(self._calls.delete(step.provider_id), machine, revision)]
         asked = replace(machine, asked=self._now())
         written = self._inventory.change(asked, revision)
         if written is None:
             return []
+        self._known.wrote(asked)
         _log.info("%s: asking %s for it", machine.id, machine.provider)
-        return [(self._pool.submit(self._provider.create, machine.id), asked, written)]
+        return [(self._calls.create(machine.id), asked, written)]
 
-    def _finish(self, calls: Sequence[Call]) -> None:
+    def _finish(self, calls: Sequence[Call], meanwhile: Callable[[], None]) -> None:
         """Write down what became of the calls, and keep the lock meanwhile."""
-        pending: set[Future[Any]] = {call for call, _, _ in calls}
-        while pending:
-            pending = wait(pending, timeout=RENEW_S).not_done
+
+        def kept() -> None:
             self.hold()
+            meanwhile()
+
+        self._calls.finish({call for call, _, _ in calls}, kept)
         for call, machine, revision in calls:
             try:
                 answer = call.result()
             except CloudError as error:
                 self._alarms.append(f"{machine.id}: {error}")
-                self._delayed(error)
+                self._calls.failed(error, machine.id)
                 if (after := refused(machine, error, self._now())) != machine:
                     self._write(after, revision)
             else:
+                self._calls.answered(machine.id)
                 if isinstance(answer, Seen):
                     self._made(machine, answer, revision)
+                elif machine.trouble:
+                    self._write(replace(machine, trouble=""), revision)
 
     def _made(self, machine: Machine, seen: Seen, revision: int) -> None:
         """Write down a machine that there is now, also if somebody wants it gone meanwhile."""
@@ -286,20 +290,7 @@ class Engine:
     def _write(self, machine: Machine, revision: int, *, adds: Sequence[Machine] = ()) -> bool:
         if self._inventory.change(machine, revision, adds=adds) is None:
             return False
-        words = f": {machine.reason}" if machine.reason else ""
+        self._known.wrote(machine)
+        words = f": {machine.words}" if machine.words else ""
         _log.info("%s: %s%s", machine.id, machine.state.value, words)
         return True
-
-    def _delayed(self, error: CloudError, *, always: bool = False) -> None:
-        """Ask nothing more until the provider can be expected to answer.
-
-        A refusal concerns one machine alone, unless it is `always` to be expected.
-        """
-        if isinstance(error, CloudBusy):
-            pause_s = error.retry_after_s
-        elif always or isinstance(error, CloudAway):
-            pause_s = self._away_s = min(max(2.0, 2 * self._away_s), MOST_PAUSE_S)
-        else:
-            return
-        self._trouble = str(error)
-        self._not_before_s = max(self._not_before_s, self._clock() + pause_s)

@@ -3,7 +3,7 @@
 import secrets
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
@@ -20,6 +20,7 @@ from secretary.scaler.plan import added_s_ago, lasting
 from secretary.scaler.policy import Limits
 from secretary.scaler.ports import Meter, Provider
 from secretary.scaler.providers import open_provider
+from secretary.scaler.providers.digitalocean_reserved import ReservedAddress, open_reserved
 from secretary.scaler.tally import counted, measured
 from secretary.store.etcd import Etcd
 from secretary.store.inventory import Inventory, Lock
@@ -36,6 +37,8 @@ class Shop:
     provider: Provider
     engine: Engine
     desk: Desk
+    groups: Callable[[], frozenset[str]]
+    """Returns the names of all groups that have machines in etcd."""
 
 
 @contextmanager
@@ -57,9 +60,8 @@ def opened(
         name = names(group)
         engine = Engine(group, lock, inventory, turns, provider, _now, name)
         stack.callback(engine.close)
-        yield Shop(
-            provider, engine, Desk(group, lock, inventory, turns, provider, engine, _now, name)
-        )
+        desk = Desk(group, lock, inventory, turns, provider, engine, _now, name)
+        yield Shop(provider, engine, desk, inventory.groups)
 
 
 @contextmanager
@@ -104,6 +106,15 @@ def _planned(group: ScaleGroup, shop: Shop, meter: Meter) -> Iterator[str]:
     change = decision.target - machines.number
     does = f"{change:+d}" if change else "nothing to do"
     yield f"{group.name}: {does}, if it lasts: {decision.reason}"
+
+
+@contextmanager
+def reserved_address(
+    address: str, environ: Mapping[str, str], token_file: str | None
+) -> Iterator[ReservedAddress]:
+    """Open an address that DigitalOcean reserves. SettingsError, or CloudRefused without pydo."""
+    with closing(open_reserved(address, environ, token_file)) as opened:
+        yield opened
 
 
 def names(group: ScaleGroup) -> Callable[[], str]:

@@ -24,7 +24,6 @@ REMEMBER: Final = timedelta(hours=1)
 """How long a failure is kept, and counted."""
 PATIENCE: Final = timedelta(minutes=10)
 """How long a record that outlives its machine is kept out of rotation."""
-_NOT_APPLIED: Final = "not every renderer has applied its record"
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,11 +122,29 @@ class Sight:
     is_succeeded: bool
     """Whether another machine has its address by now."""
     now: datetime
+    known: timedelta | None = None
+    """For how long it has been known as it is, by a clock that nobody can set; None where the
+    wall's clock is believed."""
 
     @property
     def age(self) -> timedelta:
         """Time in the state."""
-        return self.now - self.machine.since
+        return self.passed(self.machine.since)
+
+    def passed(self, moment: datetime) -> timedelta:
+        """Return the time since a moment of its entry, and no more than it has been known so.
+
+        The wall's clock may jump: nothing is to be replaced or deleted by that.
+        """
+        passed = self.now - moment
+        if self.known is None:
+            return passed
+        return min(passed, self.known) if passed >= timedelta(0) else self.known
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether lists have had their time to show it; after a jump the provider is asked too."""
+        return self.now - self.machine.since >= SETTLE
 
 
 def step(sight: Sight, group: ScaleGroup) -> Step:
@@ -140,7 +157,7 @@ def _requested(sight: Sight, _: ScaleGroup) -> Step:
         return Become(MachineState.BOOTING, seen=sight.seen)
     if sight.machine.asked is None:
         return Ask()
-    if sight.now - sight.machine.asked < SETTLE:
+    if sight.passed(sight.machine.asked) < SETTLE:
         return Stay()
     return Fail("the provider did not answer, and has no such machine")
 
@@ -152,10 +169,13 @@ def _booting(sight: Sight, group: ScaleGroup) -> Step:
         return Become(MachineState.SERVING, seen=sight.seen)
     if sight.age >= timedelta(seconds=group.boot_timeout_s):
         if sight.word is Word.ABSENT:
-            return Fail(f"not in service after {group.boot_timeout_s:g} s: it has no record")
-        if sight.machine.reason != _NOT_APPLIED:  # not its own fault, and others send it requests
-            return Become(MachineState.BOOTING, _NOT_APPLIED, sight.seen)
-    return _moved(sight)
+            return Fail(
+                f"not in service after {group.boot_timeout_s:g} s: it has no record: does its"
+                " secretary run, and reach etcd?"
+            )
+        # Not its own fault, and others send it requests.
+        return _known(sight, "not every renderer has applied its record")
+    return _known(sight, sight.machine.reason)
 
 
 def _serving(sight: Sight, _: ScaleGroup) -> Step:
@@ -163,19 +183,19 @@ def _serving(sight: Sight, _: ScaleGroup) -> Step:
         return gone
     if sight.word is Word.ABSENT:
         return Become(MachineState.BOOTING, "its record is gone", sight.seen)
-    return _moved(sight)
+    return _known(sight, sight.machine.reason)
 
 
 def _draining(sight: Sight, group: ScaleGroup) -> Step:
     machine = sight.machine
     if sight.seen is None:
-        return Forget("deleted behind our back") if sight.age >= SETTLE else Stay()
+        return Forget("deleted behind our back") if sight.is_settled else Stay()
     if machine.endpoint is None:
         return Become(MachineState.DELETING, machine.reason)
     if not sight.is_draining:
         return Drain(machine.endpoint)
     if machine.drained is not None:
-        if sight.now - machine.drained >= timedelta(seconds=group.drain_time_s):
+        if sight.passed(machine.drained) >= timedelta(seconds=group.drain_time_s):
             return Become(MachineState.DELETING, machine.reason)
     elif sight.is_drained:
         # Its address stays the one that was drained, whatever becomes of the machine.
@@ -194,7 +214,9 @@ def _deleting(sight: Sight, _: ScaleGroup) -> Step:
 def _failed(sight: Sight, _: ScaleGroup) -> Step:
     if sight.seen is not None:
         return Delete(sight.seen.provider_id)
-    return Forget("failed an hour ago") if sight.age >= REMEMBER else Stay()
+    # By the wall's clock: no verb runs for an hour.
+    is_old = sight.now - sight.machine.since >= REMEMBER
+    return Forget("failed an hour ago") if is_old else Stay()
 
 
 def _gone(sight: Sight) -> Step | None:
@@ -202,19 +224,20 @@ def _gone(sight: Sight) -> Step | None:
     if sight.seen is None:
         # Its own secretary says that it lives: then it is the list that lacks it.
         lives = sight.word is not Word.ABSENT
-        return None if lives or sight.age < SETTLE else Forget("deleted behind our back")
+        return Forget("deleted behind our back") if sight.is_settled and not lives else None
     # While its secretary says that it lives it is not broken, but perhaps resized or rebooted.
     if sight.seen.standing is Standing.BROKEN and sight.word is Word.ABSENT:
         return Fail(f"broken: {sight.seen.detail}" if sight.seen.detail else "broken")
     return None
 
 
-def _moved(sight: Sight) -> Step:
-    """Return what follows when its address has become known, or is another."""
+def _known(sight: Sight, reason: str) -> Step:
+    """Return what follows when its address or the reason has become known, or is another."""
     machine, seen = sight.machine, sight.seen
-    if seen is None or (seen.address, seen.port) == (machine.address, machine.port):
+    is_there = seen is None or (seen.address, seen.port) == (machine.address, machine.port)
+    if is_there and reason == machine.reason:
         return Stay()
-    return Become(machine.state, machine.reason, seen)
+    return Become(machine.state, reason, seen)
 
 
 _STEPS: Final[Mapping[MachineState, Callable[[Sight, ScaleGroup], Step]]] = {

@@ -17,11 +17,12 @@ from secretary.core.errors import ScaleError, SecretaryError
 from secretary.core.machine import MachineState
 from secretary.core.scaling import PolicySettings, ScaleGroup
 from secretary.scaler.desk import Desk
-from secretary.scaler.engine import MOST_AT_ONCE, Engine, Report
+from secretary.scaler.engine import MOST_AT_ONCE, Engine
 from secretary.scaler.plan import added_s_ago
 from secretary.scaler.policy import Decision, Limits, decide
 from secretary.scaler.ports import Meter, Registrar
-from secretary.scaler.samples import Past
+from secretary.scaler.report import Report
+from secretary.scaler.samples import Past, Sample
 from secretary.scaler.tally import counted, measured, registered
 
 _log = logging.getLogger(__name__)
@@ -46,11 +47,13 @@ class GroupLoop:
         desk: Desk,
         meter: Meter,
         registrar: Callable[[], Registrar] | None,
+        begin: Callable[[], None] | None,
         end: Callable[[], None],
     ) -> None:
         """`registrar` makes the one that runs while we act, where the group needs one.
 
-        `end` lets go of what the group's thread alone has used.
+        `begin` is called once, when etcd answers for the first time; `end` lets go of what the
+        group's thread alone has used.
         """
         self.group = group
         self._engine = engine
@@ -58,11 +61,14 @@ class GroupLoop:
         self._meter = meter
         self._make_registrar = registrar
         self._registrar: Registrar | None = None
+        self._begin = begin
         self._end = end
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"group {group.name}")
         self._past = Past()
+        self._samples: list[Sample] = []
         self._look_s = -math.inf
+        self._sampled_s = -math.inf
         self._turned_s = -math.inf
         self._said = ""
         self._noted: frozenset[str] = frozenset()
@@ -134,35 +140,59 @@ class GroupLoop:
 
     def _look(self) -> None:
         self.holds, held = self._engine.hold(), self.holds
+        begin, self._begin = self._begin, None
+        if begin is not None:
+            begin()
         if not self.holds:
-            if held or self._said != "standby":
-                _log.info("%s: another scaler acts; standing by", self.group.name)
-            self._said, self._is_acting = "standby", False
-            self._stop_registering()
+            self._stand_by(held)
             return
         settings, now_s = self.group.policy, time.monotonic()
         is_due = settings is not None and now_s - self._look_s >= settings.interval_s
         may_rest = held and not is_due and now_s - self._turned_s < IDLE_S
         if may_rest and not self._engine.is_moving(self.report.stock):
             return
-        self.report = self._engine.turn()
+        self.report = self._engine.turn(self._sample)
+        if not self.report.is_held:
+            return  # and the next look finds who has the lock
         self._turned_s = now_s
         self._tell_alarms()
         if not self._is_acting:
-            self._is_acting = True
-            _log.info("%s: acting", self.group.name)
-            self._said = ""
-            # Whoever added machines before us: the cooldown holds.
-            ago_s = added_s_ago(self.report.stock, datetime.now(UTC))
-            self._past = Past(added_s=time.monotonic() - ago_s)
-            if self._make_registrar is not None:
-                self._registrar = self._make_registrar()
+            self._act()
         if self._registrar is not None:
             self._registrar.follow(registered(self.report))
         if settings is not None and is_due:
             self._look_s = now_s
             self.decision = self._decide(settings)
             self._follow(self.decision)
+
+    def _stand_by(self, held: bool) -> None:
+        if held or self._said != "standby":
+            _log.info("%s: another scaler acts; standing by", self.group.name)
+        self._said, self._is_acting = "standby", False
+        self._stop_registering()
+
+    def _act(self) -> None:
+        """Begin to act, with the first report that is ours."""
+        self._is_acting = True
+        _log.info("%s: acting", self.group.name)
+        self._said = ""
+        # Whoever added machines before us: the cooldown holds.
+        ago_s = added_s_ago(self.report.stock, datetime.now(UTC))
+        self._past = Past(added_s=time.monotonic() - ago_s)
+        self._samples.clear()
+        if self._make_registrar is not None:
+            self._registrar = self._make_registrar()
+
+    def _sample(self) -> None:
+        """Measure, if it is time, while a turn waits for its calls.
+
+        A machine that is slow in the making must leave no gap in what is known of the others.
+        """
+        self.beat_s = now_s = time.monotonic()
+        if self.group.policy is None or now_s - self._sampled_s < self.group.policy.interval_s:
+            return
+        self._sampled_s = now_s
+        self._samples += measured(self._meter, self.report)
 
     def _tell_alarms(self) -> None:
         for alarm in self.report.alarms:
@@ -171,11 +201,15 @@ class GroupLoop:
         self._noted = frozenset(self.report.alarms)
 
     def _decide(self, settings: PolicySettings) -> Decision:
+        if not self._samples:
+            self._sampled_s = time.monotonic()
+            self._samples += measured(self._meter, self.report)
+        samples, self._samples = self._samples, []
         decision, self._past = decide(
             settings,
             Limits(self.group.min, self.group.max),
             counted(self.report),
-            measured(self._meter, self.report),
+            samples,
             self._past,
             time.monotonic(),
         )

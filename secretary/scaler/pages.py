@@ -50,11 +50,12 @@ class ScalerPages:
                     "machines": [
                         {
                             "id": machine.id,
+                            "number": machine.number,
                             "provider_id": machine.provider_id,
                             "address": machine.endpoint,
                             "state": machine.state.value,
                             "since": machine.since.isoformat(),
-                            "reason": machine.reason,
+                            "reason": machine.words,
                         }
                         for machine, _ in each.report.stock.machines.values()
                     ],

@@ -36,7 +36,8 @@ def added_s_ago(stock: Stock, now: datetime) -> float:
     alive = wishes.alive(stock)
     if not alive:
         return float("inf")
-    return (now - max(machine.requested for machine in alive)).total_seconds()
+    ago_s = (now - max(machine.requested for machine in alive)).total_seconds()
+    return max(0.0, ago_s)  # another host's clock may be ahead of ours
 
 
 def _looks(interval_s: float, whole_s: float) -> Iterator[float]:

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from secretary.core.errors import CloudError, MeterError
 from secretary.core.machine import Machine, MachineState
 from secretary.scaler import wishes
-from secretary.scaler.engine import Report
 from secretary.scaler.policy import Machines
 from secretary.scaler.ports import Meter
+from secretary.scaler.report import Report
 from secretary.scaler.samples import Sample
 
 _log = logging.getLogger(__name__)

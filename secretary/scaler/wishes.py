@@ -12,8 +12,6 @@ from secretary.core.instance import NAME_PATTERN
 from secretary.core.machine import Machine, MachineState, Stock
 from secretary.core.scaling import Choice, ScaleGroup
 
-TO_NONE: Final = "to none, as asked for"
-"""The reason of machines that go although no other serves."""
 ALIVE: Final = (MachineState.REQUESTED, MachineState.BOOTING, MachineState.SERVING)
 """The states that count: of a machine that serves, or is to."""
 
@@ -26,12 +24,12 @@ def is_name(name: str) -> bool:
 def alive(stock: Stock) -> list[Machine]:
     """Return the machines that serve, or are to, the oldest first."""
     machines = (machine for machine, _ in stock.machines.values())
-    return sorted(
-        (each for each in machines if each.state in ALIVE), key=lambda m: (m.requested, m.id)
-    )
+    return sorted((each for each in machines if each.state in ALIVE), key=lambda m: m.turn)
 
 
-def wished(group: ScaleGroup, name: str, now: datetime, reason: str = "") -> Machine:
+def wished(
+    group: ScaleGroup, name: str, now: datetime, reason: str = "", replaces: str | None = None
+) -> Machine:
     """Return a machine that is wanted, under a name that no other has."""
     return Machine(
         id=name,
@@ -41,6 +39,7 @@ def wished(group: ScaleGroup, name: str, now: datetime, reason: str = "") -> Mac
         requested=now,
         since=now,
         reason=reason,
+        replaces=replaces,
     )
 
 
@@ -65,14 +64,16 @@ def fewer(
     reason: str,
     turning: Collection[str],
     load: Mapping[str, float],
+    *,
+    to_none: bool = False,
 ) -> list[tuple[Machine, int]]:
     """Return the machines that are to go, with their revisions. ScaleError below the minimum.
 
     Those that do not serve go first; of the others as the group has chosen. `turning` are the ids
-    of those in rotation, `load` is by id.
+    of those in rotation, `load` is by id. `to_none` is for the last in rotation, too.
     """
     candidates = sorted(alive(stock), key=lambda machine: _rank(group, machine, load))
-    return leaving(group, stock, candidates[:number], now, reason, turning)
+    return leaving(group, stock, candidates[:number], now, reason, turning, to_none=to_none)
 
 
 def leaving(
@@ -82,11 +83,19 @@ def leaving(
     now: datetime,
     reason: str,
     turning: Collection[str],
+    *,
+    to_none: bool = False,
 ) -> list[tuple[Machine, int]]:
     """Return these machines as they are to be, with their revisions. ScaleError if they must stay.
 
     Never below the minimum, and never the last in rotation, unless none is asked for.
     """
+    for machine in chosen:
+        if machine.provider != group.provider.value:
+            raise ScaleError(
+                f"{machine.id}: is {machine.provider}'s, and the provider of {group.name} is"
+                f" {group.provider.value}: set that back, or forget the machine"
+            )
     there = alive(stock)
     going = {machine.id for machine in chosen}
     rest = [machine for machine in there if machine.id not in going]
@@ -96,11 +105,17 @@ def leaving(
             f" below its min of {group.min}"
         )
     left = any(machine.id in turning for machine in rest)
-    if reason != TO_NONE and not left and any(m.id in turning for m in chosen):
+    if not to_none and not left and any(m.id in turning for m in chosen):
         raise ScaleError(f"{group.name}: no machine that serves would be left")
     return [
         (
-            replace(machine, state=MachineState.DRAINING, since=now, reason=reason),
+            replace(
+                machine,
+                state=MachineState.DRAINING,
+                since=now,
+                reason=reason,
+                may_be_last=to_none,
+            ),
             stock.machines[machine.id][1],
         )
         for machine in chosen
@@ -109,6 +124,7 @@ def leaving(
 
 def _rank(group: ScaleGroup, machine: Machine, load: Mapping[str, float]) -> tuple[object, ...]:
     serves = machine.state is MachineState.SERVING
-    if group.first is Choice.LEAST_LOADED and serves:
-        return serves, load.get(machine.id, float("inf")), machine.requested, machine.id
-    return serves, 0.0, machine.requested, machine.id
+    by_load = group.first is Choice.LEAST_LOADED and serves
+    is_other_s = machine.provider != group.provider.value  # nobody here can delete it
+    least = load.get(machine.id, float("inf")) if by_load else 0.0
+    return is_other_s, serves, least, machine.turn

@@ -10,17 +10,20 @@ from collections.abc import Iterable
 from typing import Final
 
 import msgspec
+from msgspec.structs import replace
 
 from secretary.core import machine as machines
 from secretary.core.errors import LeaseLost, RecordError, StoreError
 from secretary.core.machine import MACHINES, Machine, Stock
 from secretary.store.etcd import Etcd
-from secretary.store.kv import Delete, Guard, LeaseIs, ModIs, Put
+from secretary.store.kv import Delete, Guard, LeaseIs, ModIs, Operation, Put
 from secretary.store.session import Session
 
 LOCKS: Final = "/secretary/locks"
 WISHES: Final = "/secretary/wishes"
-"""Under which each group has a key that every wish changes."""
+"""Under which each group has a key that every wish changes; it holds the last number given."""
+FORGOTTEN: Final = "/secretary/forgotten"
+"""Under which are those that an operator has taken out: not to be taken in by themselves."""
 
 
 class Lock:
@@ -94,13 +97,14 @@ class Inventory:
         self._etcd = etcd
         self._group = group
         self._wishes = f"{WISHES}/{group}"
+        self._forgotten = f"{FORGOTTEN}/{group}/"
         self._lock = lock
 
     def stock(self) -> Stock:
         """Return the machines as they stand."""
         last = self._etcd.get(self._wishes)  # first: what is wished meanwhile is then noticed
         found: dict[str, tuple[Machine, int]] = {}
-        rejected = {}
+        rejected, made_at = {}, {}
         for entry in self._etcd.list(f"{MACHINES}/{self._group}/").entries:
             try:
                 machine = machines.decode(entry.key, entry.value)
@@ -108,16 +112,32 @@ class Inventory:
                 rejected[entry.key] = str(error)
             else:
                 found[machine.id] = machine, entry.mod_revision
-        return Stock(found, rejected, last.mod_revision if last is not None else 0)
+                made_at[machine.id] = entry.create_revision
+        forgotten = {
+            entry.key.removeprefix(self._forgotten): entry.value.decode(errors="replace")
+            for entry in self._etcd.list(self._forgotten).entries
+        }
+        given = [machine.number or 0 for machine, _ in found.values()]
+        if last is None:
+            return Stock(found, rejected, 0, max(given, default=0), made_at, forgotten)
+        numbered = max(_number(last.value), *given, 0)
+        return Stock(found, rejected, last.mod_revision, numbered, made_at, forgotten)
 
     def wish(self, stock: Stock, *wishes: tuple[Machine, int]) -> bool:
         """Write machines, each over what was seen at a revision, 0 for nothing: all, or none.
 
-        It is all that may be done without the lock, and is not done when somebody has wished for
-        something since `stock` was taken: the limits of a group hold for all wishes together.
+        It and `forget` are all that may be done without the lock, and are not done when somebody
+        has wished for something since `stock` was taken: the limits of a group hold for all wishes
+        together.
         """
-        guard = ModIs(self._wishes, stock.wished_at)
-        return self._commit([guard], list(wishes), Put(self._wishes, b"", 0)) is not None
+        back = [m.id for m, _ in wishes if m.id in stock.forgotten]
+        also = [Delete(f"{self._forgotten}{each}") for each in back]
+        return self._numbered([], list(wishes), stock, *also) is not None
+
+    def groups(self) -> frozenset[str]:
+        """Return the names of all groups that have machines."""
+        keys = (entry.key for entry in self._etcd.list(f"{MACHINES}/").entries)
+        return frozenset(key.removeprefix(f"{MACHINES}/").partition("/")[0] for key in keys)
 
     def group_of(self, provider: str, provider_id: str) -> str | None:
         """Return the group, of all there are, in which a machine of a provider is."""
@@ -134,7 +154,10 @@ class Inventory:
         Return the revision, None when it was not as it was seen. LeaseLost when the lock is not
         ours.
         """
-        return self._commit([self._lock.guard], [(changed, seen_at), *((m, 0) for m in adds)])
+        guard = self._lock.guard
+        if new := [(machine, 0) for machine in adds]:
+            return self._numbered([guard], [(changed, seen_at), *new], self.stock())
+        return self._commit([guard], [(changed, seen_at)])
 
     def remove(self, machine: Machine, seen_at: int, *, drain: str | None) -> bool:
         """Take a machine out that is as it was seen, and with it the key of its drain.
@@ -146,8 +169,38 @@ class Inventory:
         done = self._etcd.commit(guards, [Delete(key) for key in keys])
         return done.succeeded or self._etcd.get(machine.key) is None
 
+    def forget(self, stock: Stock, machine: Machine) -> bool:
+        """Wish that a machine is in here no more, and is not taken in again by itself."""
+        guards: list[Guard] = [
+            ModIs(self._wishes, stock.wished_at),
+            ModIs(machine.key, stock.machines[machine.id][1]),
+        ]
+        puts = [Put(self._wishes, str(stock.numbered).encode(), 0)]
+        if machine.provider_id is not None:
+            mark = f"{self._forgotten}{machine.id}"
+            puts.append(Put(mark, machine.provider_id.encode(), 0))
+        done = self._etcd.commit(guards, [Delete(machine.key), *puts])
+        return done.succeeded or self._etcd.get(machine.key) is None
+
+    def _numbered(
+        self,
+        guards: list[Guard],
+        writes: list[tuple[Machine, int]],
+        stock: Stock,
+        *more: Operation,
+    ) -> int | None:
+        """Write machines as `_commit` does; those that are new get the next numbers."""
+        last, numbered = stock.numbered, []
+        for machine, seen_at in writes:
+            if not seen_at:
+                last += 1
+                machine = replace(machine, number=last)
+            numbered.append((machine, seen_at))
+        guards = [*guards, ModIs(self._wishes, stock.wished_at)]
+        return self._commit(guards, numbered, Put(self._wishes, str(last).encode(), 0), *more)
+
     def _commit(
-        self, guards: list[Guard], writes: list[tuple[Machine, int]], *more: Put
+        self, guards: list[Guard], writes: list[tuple[Machine, int]], *more: Operation
     ) -> int | None:
         guards += [ModIs(machine.key, seen_at) for machine, seen_at in writes]
         puts = [Put(machine.key, machines.encode(machine), 0) for machine, _ in writes]
@@ -159,3 +212,7 @@ class Inventory:
         found, (_, seen_at) = self._etcd.get(puts[0].key), writes[0]
         is_ours = found is not None and (found.value == puts[0].value or seen_at == 0)
         return found.mod_revision if found is not None and is_ours else None
+
+
+def _number(text: bytes) -> int:
+    return int(text) if text.isdigit() else 0

@@ -11,8 +11,11 @@ from secretary.core.rotation import Follower, Rotation
 from secretary.core.snapshot import Change
 from secretary.store.etcd import Etcd
 from secretary.store.inventory import Lock
-from secretary.store.kv import Delete, ModIs, Put
+from secretary.store.kv import Delete, Guard, ModIs, Put
 from secretary.store.registry import RENDERERS
+
+_OURS: Final = b"secretary scale"
+"""In a drain's key. Whatever else stands there, an operator has set it."""
 
 
 class _Word(msgspec.Struct, frozen=True):
@@ -63,11 +66,21 @@ class Turns:
     def drain(self, endpoint: str) -> None:
         """Take it out of rotation. May be repeated. LeaseLost when the lock is not ours."""
         key = self.drain_key(endpoint)
-        self._etcd.commit([self._lock.guard, ModIs(key, 0)], [Put(key, b"", 0)])
+        self._etcd.commit([self._lock.guard, ModIs(key, 0)], [Put(key, _OURS, 0)])
 
-    def undrain(self, endpoint: str) -> None:
-        """Put it back into rotation. May be repeated. LeaseLost when the lock is not ours."""
-        self._etcd.commit([self._lock.guard], [Delete(self.drain_key(endpoint))])
+    def undrain(self, endpoint: str) -> bool:
+        """Put it back into rotation, and say whether nothing keeps it out: not an operator's drain.
+
+        May be repeated. LeaseLost when the lock is not ours.
+        """
+        key = self.drain_key(endpoint)
+        found = self._etcd.get(key)
+        if found is None:
+            return True
+        if found.value != _OURS:
+            return False
+        guards: list[Guard] = [self._lock.guard, ModIs(key, found.mod_revision)]
+        return self._etcd.commit(guards, [Delete(key)]).succeeded
 
     def drain_key(self, endpoint: str) -> str:
         return f"{DRAINS}/{self._service}/{endpoint}"

@@ -1,4 +1,4 @@
-"""DigitalOcean's API on the loopback, for tests: stateful, and strict with both sides.
+"""DigitalOcean's API on this host, for tests: stateful, and strict with both sides.
 
 Each request and each answer is held against the public specification; what breaks it fails the
 test in the end. Faults can be put into the way of any request.
@@ -30,8 +30,8 @@ class DigitalOceanApi(ThreadingHTTPServer):
     daemon_threads = False
     request_queue_size = 64
 
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
+    def __init__(self, host: str) -> None:
+        super().__init__((host, 0), _Handler)
         self.account = Account()
         self.faults = Faults()
         self.asked: list[str] = []
@@ -39,7 +39,7 @@ class DigitalOceanApi(ThreadingHTTPServer):
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_address[1]}"
+        return f"http://{self.server_address[0]!s}:{self.server_address[1]}"
 
     def environ(self) -> dict[str, str]:
         """Return what tells a provider of this API and of a token that is right."""
@@ -60,9 +60,9 @@ class DigitalOceanApi(ThreadingHTTPServer):
 
 
 @contextmanager
-def digitalocean_api() -> Iterator[DigitalOceanApi]:
+def digitalocean_api(host: str = "127.0.0.1") -> Iterator[DigitalOceanApi]:
     """AssertionError in the end if either side has broken the specification."""
-    with DigitalOceanApi() as server:
+    with DigitalOceanApi(host) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.02,))
         thread.start()
         try:

@@ -1,4 +1,4 @@
-"""What one account has at DigitalOcean: droplets, tags, images, keys and networks, in memory."""
+"""What one account has at DigitalOcean, in memory: droplets, what they need, reserved addresses."""
 
 import itertools
 import threading
@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final
+
+from tests.clouds.digitalocean_reserved import Reserved
 
 REGIONS: Final = ("ams3", "nyc3")
 SIZES: Final = {"s-1vcpu-1gb": 1, "s-2vcpu-2gb": 2}
@@ -51,6 +53,7 @@ class Account:
         self.images = {100: image(100, "Debian 12", PUBLIC_IMAGE)}
         self.keys = {289794: "ops"}
         self.vpcs = {DEFAULT_VPC: "default-ams3"}
+        self.reserved = Reserved(self.clock, self._ids)
 
     def reset(self) -> None:
         """Let it be as it was at the beginning."""

@@ -55,6 +55,7 @@ class _Set:
     method: str
     path: str
     after: int
+    is_once: bool = False
 
     def fits(self, method: str, path: str) -> bool:
         return self.method in ("*", method) and re.fullmatch(self.path, path) is not None
@@ -72,6 +73,11 @@ class Faults:
         """Put it into the way of all requests to `path` that come after the next so many."""
         with self._lock:
             self._set.append(_Set(fault, method, path, after))
+
+    def once(self, fault: Fault, method: str, path: str) -> None:
+        """Put it into the way of the next request to `path`."""
+        with self._lock:
+            self._set.append(_Set(fault, method, path, 0, is_once=True))
 
     @contextmanager
     def during(self, fault: Fault, method: str = "*", path: str = ".*") -> Iterator[None]:
@@ -101,4 +107,6 @@ class Faults:
             if found.after > 0:
                 found.after -= 1
                 return None
+            if found.is_once:
+                self._set.remove(found)
             return found.fault

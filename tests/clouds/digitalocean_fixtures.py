@@ -10,12 +10,14 @@ from secretary.core.scaling import MachineSettings, ProviderName, ScaleGroup
 from secretary.scaler.ports import Provider
 from secretary.scaler.providers.digitalocean import DigitalOcean, Patience, open_digitalocean
 from secretary.scaler.providers.digitalocean_door import Door
+from secretary.scaler.providers.digitalocean_reserved import ReservedAddress, open_reserved
 from secretary.scaler.providers.digitalocean_token import Token
 from tests.clouds.digitalocean import DigitalOceanApi, digitalocean_api
 from tests.clouds.digitalocean_account import PUBLIC_IMAGE
 
 TAG: Final = "secretary-web"
 NAME: Final = "web-0a1b2c3d"
+RESERVED: Final = "203.0.113.7"
 SHORT: Final = Patience(one_s=0.5, several_s=0.5, create_s=0.5)
 """For what is not answered in any time."""
 
@@ -60,3 +62,11 @@ def impatient(api: DigitalOceanApi) -> Iterator[Provider]:
     door = Door(api.url, Token(api.environ()))
     with contextlib.closing(DigitalOcean(group(), door, SHORT)) as provider:
         yield provider
+
+
+@pytest.fixture
+def reserved(api: DigitalOceanApi) -> Iterator[ReservedAddress]:
+    """An address that nobody has yet."""
+    api.account.reserved.add(RESERVED)
+    with contextlib.closing(open_reserved(RESERVED, api.environ())) as opened:
+        yield opened

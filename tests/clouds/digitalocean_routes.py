@@ -5,11 +5,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from tests.clouds.digitalocean_account import REGIONS, SIZES, Account, Droplet
+from tests.clouds.digitalocean_account import REGIONS, SIZES, Account, Droplet, region
+from tests.clouds.digitalocean_reserved import Action
 
 Query = Mapping[str, str]
 _URL: Final = "https://api.digitalocean.com"
 _SAMPLE_S: Final = 15
+_PROJECT: Final = "746c6152-2fa2-11ed-92d3-27aaa54e4988"
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +163,60 @@ def _cpu(account: Account, query: Query, _: Any) -> Answer:
     return Answer(200, {"status": "success", "data": data})
 
 
+def _reserved(account: Account, _: Query, __: Any, ip: str) -> Answer:
+    found = account.reserved.get(ip)
+    if found is None:
+        return NOT_FOUND
+    told: dict[str, Any] = {
+        "ip": ip,
+        "region": region(REGIONS[0]),
+        "locked": found.going_on is not None,
+        "project_id": _PROJECT,
+    }
+    if not account.reserved.hides_droplets:
+        holder = account.droplets.get(found.droplet_id or 0)
+        told["droplet"] = account.view(holder) if holder else None
+    return Answer(200, {"reserved_ip": told})
+
+
+def _move(account: Account, _: Query, body: Any, ip: str) -> Answer:
+    found = account.reserved.get(ip)
+    if found is None:
+        return NOT_FOUND
+    if found.going_on is not None:
+        return _refused("The floating IP already has a pending event.")
+    to = body.get("droplet_id")
+    if body["type"] == "assign" and (to not in account.droplets):
+        return _refused("Droplet is not available.")
+    if to is not None and account.droplets[to].region != REGIONS[0]:
+        return _refused("The droplet and the floating IP are not in the same region.")
+    return Answer(201, {"action": _action(account.reserved.begin(found, to))})
+
+
+def _moved(account: Account, _: Query, __: Any, ip: str, id_: str) -> Answer:
+    account.reserved.get(ip)
+    action = account.reserved.actions.get(int(id_))
+    if account.reserved.hides_actions or action is None or action.ip != ip:
+        return NOT_FOUND
+    return Answer(200, {"action": _action(action)})
+
+
+def _action(action: Action) -> dict[str, Any]:
+    started = f"{action.started:%Y-%m-%dT%H:%M:%SZ}"
+    return {
+        "id": action.id,
+        "status": action.status,
+        "type": "unassign_ip" if action.to is None else "assign_ip",
+        "started_at": started,
+        "completed_at": None if action.status == "in-progress" else started,
+        "resource_id": 758604968,
+        "resource_type": "reserved_ip",
+        "region": region(REGIONS[0]),
+        "region_slug": REGIONS[0],
+        "project_id": _PROJECT,
+    }
+
+
 def _page(items: str, found: list[Any], query: Query, path: str) -> Answer:
     size, number = int(query.get("per_page", 20)), int(query.get("page", 1))
     last = max(1, -(-len(found) // size))
@@ -204,4 +260,7 @@ _ROUTES: Final[tuple[tuple[str, str, Callable[..., Answer]], ...]] = (
     ("POST", "/v2/tags/([^/]+)/resources", _assign),
     ("DELETE", "/v2/tags/([^/]+)/resources", _unassign),
     ("GET", "/v2/monitoring/metrics/droplet/cpu", _cpu),
+    ("GET", r"/v2/reserved_ips/([^/]+)", _reserved),
+    ("POST", r"/v2/reserved_ips/([^/]+)/actions", _move),
+    ("GET", r"/v2/reserved_ips/([^/]+)/actions/(\d+)", _moved),
 )

@@ -7,11 +7,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from secretary.core.machine import Machine, MachineState
+from secretary.core.machine import Machine, MachineState, Stock
 from secretary.core.scaling import MachineSettings, ProviderName, ScaleGroup
 from secretary.devetcd import DevEtcd
 from secretary.scaler.desk import Desk
-from secretary.scaler.engine import Engine, Report
+from secretary.scaler.engine import Engine
+from secretary.scaler.report import Report
 from secretary.store.etcd import Etcd
 from secretary.store.inventory import Inventory, Lock
 from secretary.store.kv import Delete
@@ -72,14 +73,22 @@ class Bed:
     group: ScaleGroup
     cloud: FakeCloud = field(default_factory=FakeCloud)
     now: datetime = START
+    steady_s: float = 0.0
     names: Iterator[str] = field(
         default_factory=lambda: (f"web-{n:08x}" for n in itertools.count())
     )
+    _process: ExitStack = field(default_factory=ExitStack)
+    _standing: tuple[Engine, Desk] | None = None
 
     def clock(self) -> float:
-        return self.now.timestamp()
+        return self.steady_s
 
     def pass_s(self, seconds: float) -> None:
+        self.now += timedelta(seconds=seconds)
+        self.steady_s += seconds
+
+    def jump_s(self, seconds: float) -> None:
+        """Set the wall's clock."""
         self.now += timedelta(seconds=seconds)
 
     @contextmanager
@@ -102,9 +111,24 @@ class Bed:
             engine.close()  # a lock that is left would only be waited for
 
     def turn(self) -> Report:
-        with self.scaler() as (engine, _):
-            assert engine.hold()
-            return engine.turn()
+        if self._standing is None:
+            self._standing = self._process.enter_context(self.scaler())
+        engine, _ = self._standing
+        report = engine.turn()
+        assert report.is_held
+        engine._lock.release()  # for those that a test runs besides
+        return report
+
+    def up(self, number: int) -> None:
+        """Ask for machines, and wait until they serve."""
+        with self.scaler() as (_, desk):
+            desk.up(number)
+        self.turns_until(lambda: self.count(MachineState.SERVING) >= number)
+
+    def end(self) -> None:
+        """End the scaler that takes the turns; the next turn is another's."""
+        self._process.close()
+        self._standing = None
 
     def turns_until(self, done: Callable[[], bool], *, most: int = 60, each_s: float = 5) -> None:
         """Turn after turn, as the clock goes on, until it is `done`."""
@@ -132,8 +156,10 @@ class Bed:
         self.records.delete(*(f"{each}:80" for each in addresses), name=self.group.service)
 
     def stock(self) -> dict[str, Machine]:
-        found = Inventory(self.etcd, self.group.name, Lock(self.etcd, "none", 5)).stock()
-        return {machine.id: machine for machine, _ in found.machines.values()}
+        return {machine.id: machine for machine, _ in self.inventory().machines.values()}
+
+    def inventory(self) -> Stock:
+        return Inventory(self.etcd, self.group.name, Lock(self.etcd, "none", 5)).stock()
 
     def states(self) -> dict[str, str]:
         return {each.id: each.state.value for each in self.stock().values()}
@@ -160,6 +186,7 @@ def bed_in(etcd: DevEtcd, prefix: str, **of_group: Any) -> Iterator[Bed]:
         connection = Etcd(settings_of(etcd))
         stack.callback(connection.close)
         bed = Bed(connection, Records(connection, prefix), prefix, group)
+        stack.callback(bed.end)
         yield bed
         for machine in bed.stock().values():
             connection.commit([], [Delete(machine.key)])

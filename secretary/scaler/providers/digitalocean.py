@@ -5,28 +5,24 @@ would take one twice. Touches nothing but droplets and their group's tag: no vol
 no reserved IP.
 """
 
-import ipaddress
 import time
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import urlsplit
 
-from secretary.core.errors import CloudAway, CloudRefused, SettingsError
+from secretary.core.errors import CloudAway, CloudRefused
 from secretary.core.scaling import ScaleGroup
 from secretary.scaler.ports import Provider, Seen
 from secretary.scaler.providers import digitalocean_answers as answers
 from secretary.scaler.providers import digitalocean_catalogue as catalogue
 from secretary.scaler.providers import digitalocean_order as orders
+from secretary.scaler.providers.digitalocean_access import open_door
 from secretary.scaler.providers.digitalocean_load import Load
 from secretary.scaler.providers.digitalocean_token import Token
 from secretary.scaler.providers.user_data import user_data
 
 if TYPE_CHECKING:
     from secretary.scaler.providers.digitalocean_door import Asking, Door
-
-URL: Final = "https://api.digitalocean.com"
-URL_VARIABLE: Final = "DIGITALOCEAN_API_URL"
 
 _LAG_S: Final = 60.0
 """After so long a list by tag is trusted to show what has been tagged."""
@@ -50,17 +46,7 @@ def open_digitalocean(group: ScaleGroup, environ: Mapping[str, str]) -> Provider
     SettingsError for a group that will not do, or a token or URL; CloudRefused without pydo.
     """
     orders.check(group)
-    url = _url(environ.get(URL_VARIABLE) or URL)
-    token = Token(environ)
-    try:
-        from secretary.scaler.providers.digitalocean_door import Door
-    except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] not in ("azure", "pydo"):
-            raise
-        raise CloudRefused(
-            "DigitalOcean needs the extra [cloud]: pip install 'secretary[cloud]'"
-        ) from error
-    return DigitalOcean(group, Door(url, token))
+    return DigitalOcean(group, open_door(environ, Token(environ)))
 
 
 class DigitalOcean:
@@ -214,16 +200,3 @@ def _is_there(asking: Callable[[], Any]) -> bool:
 
 def _resource(provider_id: str) -> dict[str, Any]:
     return {"resources": [{"resource_id": provider_id, "resource_type": "droplet"}]}
-
-
-def _url(text: str) -> str:
-    """Return where to ask. SettingsError for what would tell the token to others."""
-    try:
-        parts = urlsplit(text)
-        host, is_plain = parts.hostname or "", parts.scheme == "http"
-        is_here = is_plain and (host == "localhost" or ipaddress.ip_address(host).is_loopback)
-        if not host or parts.username is not None or not (parts.scheme == "https" or is_here):
-            raise ValueError
-    except ValueError as error:
-        raise SettingsError(f"{URL_VARIABLE}: wants https://host, without a user") from error
-    return text.rstrip("/")

@@ -6,7 +6,7 @@ Times and sizes that do not fit raise msgspec.ValidationError, which is a ValueE
 import ipaddress
 import itertools
 from datetime import datetime
-from typing import Annotated, Any, Final, TypeVar
+from typing import Annotated, Any, Final, Literal, TypeVar
 
 import msgspec
 
@@ -99,6 +99,48 @@ def droplet(answer: Any) -> Droplet:
 
 class _One(msgspec.Struct, frozen=True):
     droplet: Droplet
+
+
+class Holder(msgspec.Struct, frozen=True):
+    """The droplet that has a reserved address."""
+
+    id: int
+    name: str = ""
+
+
+class Reserved(msgspec.Struct, frozen=True):
+    """A reserved address; `droplet` is None where nobody has it, and unset where that is hidden.
+
+    `locked`: an action on it goes on, and no other can begin.
+    """
+
+    droplet: Holder | msgspec.UnsetType | None = msgspec.UNSET
+    locked: bool = False
+
+
+class _OneReserved(msgspec.Struct, frozen=True):
+    reserved_ip: Reserved
+
+
+def reserved(answer: Any) -> Reserved:
+    """Read the one reserved address that was asked for. ValueError."""
+    return msgspec.convert(answer, _OneReserved).reserved_ip
+
+
+class Action(msgspec.Struct, frozen=True):
+    """What DigitalOcean has taken on."""
+
+    id: int
+    status: Literal["in-progress", "completed", "errored"]
+
+
+class _OneAction(msgspec.Struct, frozen=True):
+    action: Action
+
+
+def action(answer: Any) -> Action:
+    """Read the one action that was begun or asked for. ValueError."""
+    return msgspec.convert(answer, _OneAction).action
 
 
 class _Metric(msgspec.Struct, frozen=True):

@@ -5,12 +5,10 @@ three errors apart; it is not given the token. Imported only where a group wants
 """
 
 import contextlib
-import email.utils
 import json
 import math
-import ssl
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, Final, NoReturn
 from urllib.parse import urlsplit
 
@@ -20,14 +18,11 @@ from azure.core.pipeline.transport import RequestsTransport
 from pydo import Client
 
 from secretary.core.errors import CloudAway, CloudBusy, CloudError, CloudRefused
-from secretary.core.values import printable
-from secretary.scaler.providers import bounded
+from secretary.scaler.providers import bounded, reasons
 from secretary.scaler.providers.digitalocean_answers import NotThere
 from secretary.scaler.providers.digitalocean_token import Token
 
 CONNECT_S: Final = 5.0
-_MOST_OF_AN_ANSWER: Final = 200
-_PAUSES_S: Final = (1.0, 3600.0)
 _PAUSE_S: Final = 60.0
 """Where nobody says how long."""
 _PENDING_S: Final = 5.0
@@ -126,8 +121,8 @@ class _Judge(HTTPPolicy[Any, Any]):
         self._refused(asked, response.status_code, response.headers, body)
 
     def _refused(self, asked: str, status: int, headers: Any, body: bytes) -> NoReturn:
-        told = _told(body, self._token.value)
-        said = f"{asked} is answered by {status}: {told}"
+        told = reasons.told(body, [self._token.value])
+        said = f"{asked} is answered by {status}: {told or 'nothing'}"
         if status == 429:
             pause_s = _pause_s(headers, self._wall_clock())
             raise CloudBusy(f"{said}; asked too often, again in {pause_s:.0f} s", pause_s)
@@ -152,62 +147,18 @@ def _readable(asked: str, body: bytes) -> None:
         raise CloudAway(f"{asked} is answered by something that is not JSON") from error
 
 
-def _told(body: bytes, secret: str) -> str:
-    """Return the answer's own words: DigitalOcean has two ways of saying what is wrong.
-
-    Something on the way may repeat the request, so the secret is taken out.
-    """
-    text = body.decode(errors="replace").strip()
-    with contextlib.suppress(ValueError, AttributeError):
-        said = json.loads(text)
-        text = str(said.get("message") or said.get("error") or text)
-    return printable(text.replace(secret, "***"))[:_MOST_OF_AN_ANSWER] or "nothing"
-
-
 def _pause_s(headers: Any, now: float) -> float:
     """Return how long to wait: Retry-After, or else until the limit is counted anew."""
-    after, reset = headers.get("Retry-After", ""), headers.get("ratelimit-reset", "")
-    for read, text, since in ((float, after, 0.0), (_date, after, now), (float, reset, now)):
-        with contextlib.suppress(TypeError, ValueError):
-            pause_s = read(text) - since
-            if math.isfinite(pause_s):
-                return min(max(pause_s, _PAUSES_S[0]), _PAUSES_S[1])
-    return _PAUSE_S
-
-
-def _date(text: str) -> float:
-    return email.utils.parsedate_to_datetime(text).timestamp()
+    left_s = _PAUSE_S
+    with contextlib.suppress(TypeError, ValueError):
+        until_s = float(headers.get("ratelimit-reset", "")) - now
+        left_s = until_s if math.isfinite(until_s) else _PAUSE_S
+    return reasons.pause_s(headers.get("Retry-After", ""), now, left_s)
 
 
 def _not_answered(asked: str, error: Exception) -> NoReturn:
-    causes = list(_causes(error))
-    for cause in causes:
-        if isinstance(cause, ssl.SSLCertVerificationError):
-            why = printable(cause.verify_message)
-            raise CloudRefused(f"{asked}: TLS fails: {why}; see REQUESTS_CA_BUNDLE") from error
-    raise CloudAway(f"{asked} is not answered: {_why(causes)}") from error
-
-
-def _why(causes: list[BaseException]) -> str:
-    for cause in causes:
-        if isinstance(cause, ConnectionRefusedError):
-            return "connection refused"
-        if isinstance(cause, TimeoutError) or "Timeout" in type(cause).__name__:
-            return "nothing, or not all, came in time"
-        if "NameResolution" in type(cause).__name__:
-            return "there is no such host"
-    return "the connection broke off"
-
-
-def _causes(error: BaseException) -> Iterator[BaseException]:
-    """Yield it and all that led to it: the layers keep that in several places."""
-    to_do, seen = [error], set()
-    while to_do:
-        cause = to_do.pop(0)
-        if id(cause) in seen:
-            continue
-        seen.add(id(cause))
-        yield cause
-        named = (getattr(cause, name, None) for name in ("inner_exception", "reason"))
-        behind = (cause.__cause__, cause.__context__, *named, *cause.args)
-        to_do += [each for each in behind if isinstance(each, BaseException)]
+    causes = list(reasons.causes(error))
+    if (why := reasons.distrust(causes)) is not None:
+        raise CloudRefused(f"{asked}: TLS fails: {why}; see REQUESTS_CA_BUNDLE") from error
+    why = reasons.why(causes, "the connection broke off")
+    raise CloudAway(f"{asked} is not answered: {why}") from error

@@ -4,6 +4,7 @@ It is put into requests at the last moment, by requests itself: no other library
 ever has it.
 """
 
+import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,15 +21,26 @@ _TOKEN: Final = re.compile(r"[!-~]{1,4096}")
 
 
 class Token(AuthBase):
-    """Signs requests. Given as `auth`, it also keeps out what a netrc says."""
+    """Signs requests. Given as `auth`, it also keeps out what a netrc says.
 
-    def __init__(self, environ: Mapping[str, str]) -> None:
+    With `is_private` a file that others than its owner may read is refused; `file_option` is what
+    names the file to whoever gave it.
+    """
+
+    def __init__(
+        self,
+        environ: Mapping[str, str],
+        *,
+        is_private: bool = False,
+        file_option: str = FILE_VARIABLE,
+    ) -> None:
         """SettingsError when there is none, or none that could be one."""
+        self._is_private = is_private
         token, path = environ.get(VARIABLE), environ.get(FILE_VARIABLE)
         if token and path:
             raise SettingsError(f"{VARIABLE} and {FILE_VARIABLE}: set one of the two")
         self._path = path or None
-        self.source = FILE_VARIABLE if path else VARIABLE
+        self.source = file_option if path else VARIABLE
         if self._path is not None:
             self.value = self._read(self._path)
         elif token:
@@ -51,10 +63,15 @@ class Token(AuthBase):
 
     def _read(self, path: str) -> str:
         try:
-            text = Path(path).read_text("ascii", "replace")
+            with Path(path).open(encoding="ascii", errors="replace") as file:
+                mode = os.fstat(file.fileno()).st_mode
+                text = file.read()
         except OSError as error:
-            raise SettingsError(f"{FILE_VARIABLE}: {path}: {error.strerror}") from error
-        return _sound(f"{FILE_VARIABLE}: {path}", text.strip())
+            raise SettingsError(f"{self.source}: {path}: {error.strerror}") from error
+        if self._is_private and mode & 0o077:
+            wrong = f"mode {mode & 0o7777:04o} lets others read it; chmod 600 {path}"
+            raise SettingsError(f"{self.source}: {path}: {wrong}")
+        return _sound(f"{self.source}: {path}", text.strip())
 
 
 def _sound(source: str, token: str) -> str:

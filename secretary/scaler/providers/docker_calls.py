@@ -6,7 +6,8 @@ of one line, and nothing is ever asked twice.
 
 import json
 import ssl
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Final, TypeVar
 
@@ -15,12 +16,12 @@ import requests
 
 from secretary.core.errors import CloudAway, CloudBusy, CloudError, CloudRefused
 from secretary.core.values import printable
+from secretary.scaler.providers import reasons
 from secretary.scaler.providers.docker_transport import Transport
 
 CALL_TIMEOUT_S: Final = 10.0
 RETRY_AFTER_S: Final = 5.0
 """When whoever is too busy does not say how long."""
-_MOST_OF_AN_ANSWER: Final = 300
 _DISTRUST: Final = ("CERTIFICATE", "UNKNOWN_CA", "WRONG_VERSION_NUMBER")
 """In OpenSSL's reasons, where nothing has been asked for yet."""
 
@@ -36,11 +37,7 @@ class Answer:
     @property
     def said(self) -> str:
         """What the daemon says, on one line."""
-        try:
-            text = msgspec.json.decode(self.body, type=_Message).message
-        except (msgspec.DecodeError, UnicodeDecodeError):
-            text = self.body.decode(errors="replace")
-        return printable(" ".join(text.split()))[:_MOST_OF_AN_ANSWER] or f"status {self.status}"
+        return reasons.told(self.body) or f"status {self.status}"
 
 
 class DockerCalls:
@@ -102,11 +99,11 @@ class DockerCalls:
                 timeout=(self._timeout_s, self._timeout_s + more_s), allow_redirects=False,
             ) as response:  # fmt: skip
                 after = response.headers.get("Retry-After", "")
-                wait_s = float(after) if after.isdecimal() else RETRY_AFTER_S
+                wait_s = reasons.pause_s(after, time.time(), RETRY_AFTER_S)
                 return Answer(response.status_code, response.content, wait_s)
         except (requests.RequestException, OSError) as error:
             self._version = ""  # it may be another daemon that answers next
-            failure = self._failure(f"{method} {path}", list(_causes(error)))
+            failure = self._failure(f"{method} {path}", list(reasons.causes(error)))
             raise failure from error
 
     def _error(self, method: str, path: str, answer: Answer) -> CloudError:
@@ -126,47 +123,25 @@ class DockerCalls:
                     f"{self.at}: this user may not open it; add it to the group docker, or set"
                     " DOCKER_HOST"
                 )
-            if isinstance(cause, ssl.SSLError) and (why := _distrust(cause)):
-                return CloudRefused(f"{self.at}: TLS fails: {why}; see DOCKER_CERT_PATH")
+        if (why := reasons.distrust(causes) or _distrust(causes)) is not None:
+            return CloudRefused(f"{self.at}: TLS fails: {why}; see DOCKER_CERT_PATH")
         return CloudAway(f"{self.at}: {asked}: no answer: {_why(causes)}")
 
 
-def _causes(error: BaseException) -> Iterator[BaseException]:
-    """Yield it and all that led to it: the layers keep that in several places."""
-    to_do, seen = [error], set()
-    while to_do:
-        cause = to_do.pop(0)
-        if id(cause) in seen:
-            continue
-        seen.add(id(cause))
-        yield cause
-        behind = (cause.__cause__, cause.__context__, getattr(cause, "reason", None), *cause.args)
-        to_do += [each for each in behind if isinstance(each, BaseException)]
-
-
-def _distrust(error: ssl.SSLError) -> str:
-    """Return why one side does not take the other; nothing when something else went wrong."""
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return printable(error.verify_message)
-    reason = error.reason or ""
-    return printable(reason) if any(word in reason for word in _DISTRUST) else ""
+def _distrust(causes: list[BaseException]) -> str | None:
+    """Return why one side does not take the other; None when something else went wrong."""
+    for cause in causes:
+        if isinstance(cause, ssl.SSLError) and any(w in (cause.reason or "") for w in _DISTRUST):
+            return printable(cause.reason)
+    return None
 
 
 def _why(causes: list[BaseException]) -> str:
-    for cause in causes:
-        if isinstance(cause, FileNotFoundError):
-            return "there is no such socket"
-        if isinstance(cause, ConnectionRefusedError):
-            return "connection refused"
-        if isinstance(cause, TimeoutError) or "Timeout" in type(cause).__name__:
-            return "nothing came in time"
+    if any(isinstance(cause, FileNotFoundError) for cause in causes):
+        return "there is no such socket"
     last = causes[-1]
     strerror = last.strerror if isinstance(last, OSError) else None
-    return printable(strerror or str(last) or type(last).__name__)[:_MOST_OF_AN_ANSWER]
-
-
-class _Message(msgspec.Struct):
-    message: str
+    return reasons.why(causes, reasons.one_line(strerror or str(last) or type(last).__name__))
 
 
 class _Version(msgspec.Struct):

@@ -20,14 +20,15 @@ from keystoneauth1.adapter import Adapter
 from keystoneauth1.session import Session
 
 from secretary.core.errors import CloudAway, CloudBusy, CloudError, CloudRefused, SettingsError
-from secretary.scaler.providers import bounded
-from secretary.scaler.providers import openstack_reasons as reasons
+from secretary.scaler.providers import bounded, reasons
 from secretary.scaler.providers.openstack_answers import Answer, Version
 from secretary.scaler.providers.openstack_login import Login
 
 T = TypeVar("T")
 
 TIMEOUT_S: Final = 10.0
+_PAUSE_S: Final = 5.0
+"""Where a cloud that is busy does not say for how long."""
 _SECRETS: Final = ("password", "secret", "token", "passcode")
 """What the names of options end with that must not be repeated."""
 _TOKEN: Final = "X-Auth-Token"  # noqa: S105 - the name of a header
@@ -224,7 +225,7 @@ class Door:
     ) -> NoReturn:
         said = f"{asked} is answered by {status}: {told or 'nothing'}"
         if status in (413, 429):
-            pause_s = reasons.pause_s(headers.get("Retry-After", ""), self._wall_clock())
+            pause_s = reasons.pause_s(headers.get("Retry-After", ""), self._wall_clock(), _PAUSE_S)
             message = f"{said}; asked too often, again in {pause_s:.0f} s"
             raise CloudBusy(message, pause_s) from cause
         if status == 401:
@@ -247,7 +248,8 @@ class Door:
         for cause in causes:
             if isinstance(cause, refusals.HttpError) and cause.response is not None:
                 self._refuse(asked, cause.response, error)
-        raise CloudAway(f"{asked} is not answered: {reasons.why(causes)}") from error
+        unknown = f"the connection broke off, or the answer cannot be read ({type(error).__name__})"
+        raise CloudAway(f"{asked} is not answered: {reasons.why(causes, unknown)}") from error
 
 
 class Asking:

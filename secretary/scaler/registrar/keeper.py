@@ -5,13 +5,13 @@ One thread does it all: the kernel ends a child with the thread that has started
 
 import logging
 import os
-import tempfile
 import threading
 import time
 from pathlib import Path
 from typing import Final
 
 from secretary.scaler.registrar.child import Child
+from secretary.scaler.registrar.private import Private
 
 _log = logging.getLogger(__name__)
 
@@ -21,6 +21,7 @@ FIRST_RETRY_S: Final = 1.0
 LAST_RETRY_S: Final = 30.0
 STEADY_S: Final = 60.0
 """One that ran for so long is started again as soon as the first time."""
+_PREFIX: Final = "secretary-machines-"
 _LOOK_S: Final = 0.5
 """How often it is looked whether it still runs."""
 _SOON_S: Final = 0.1
@@ -39,7 +40,7 @@ class Keeper:
         self._thread: threading.Thread | None = None
 
         # For the thread alone.
-        self._directory: tempfile.TemporaryDirectory[str] | None = None
+        self._directory: Private | None = None
         self._child: Child | None = None
         self._began_s = 0.0
         self._told: str | None = None
@@ -80,7 +81,7 @@ class Keeper:
         finally:
             self._end()
             if self._directory is not None:
-                self._directory.cleanup()
+                self._directory.remove()
 
     def _tend(self) -> float | None:
         """Bring the child one step on; return when to look again, None for at the next change."""
@@ -144,8 +145,8 @@ class Keeper:
     def _write(self, text: str) -> Path:
         """Write it as a whole, since somebody may be reading, where nobody else looks."""
         if self._directory is None:
-            self._directory = tempfile.TemporaryDirectory(prefix="secretary-")
-        file = Path(self._directory.name) / "machines.toml"
+            self._directory = Private(_PREFIX)
+        file = self._directory.path / "machines.toml"
         staged = file.with_suffix(".new")
         staged.write_text(text, encoding="utf-8")
         os.replace(staged, file)

@@ -4,14 +4,19 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from msgspec import UNSET
 
 from secretary.scaler.ports import Seen, Standing
 from secretary.scaler.providers.digitalocean_answers import (
     Droplet,
+    Holder,
     Named,
+    Reserved,
+    action,
     busy_percent,
     droplet,
     page,
+    reserved,
 )
 
 PRIVATE = {"ip_address": "10.110.0.5", "type": "private"}
@@ -163,3 +168,48 @@ def test_a_load_that_cannot_be_told_is_not_told(answer: dict[str, Any]) -> None:
 def test_what_is_no_load_is_not_taken_for_one(answer: Any) -> None:
     with pytest.raises(ValueError, match=r"."):
         busy_percent(answer)
+
+
+@pytest.mark.parametrize(
+    ("told", "droplet", "is_locked"),
+    [
+        ({"droplet": None}, None, False),
+        ({"droplet": None, "locked": True}, None, True),
+        (
+            {"droplet": {"id": 7, "name": "lb-1", "new": 1}, "locked": False},
+            Holder(7, "lb-1"),
+            False,
+        ),
+        ({}, UNSET, False),
+    ],
+)
+def test_who_has_a_reserved_address_is_told_or_hidden(
+    told: dict[str, Any], droplet: object, is_locked: bool
+) -> None:
+    assert reserved({"reserved_ip": told}) == Reserved(droplet, is_locked)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        None,
+        [],
+        {},
+        {"reserved_ip": None},
+        {"reserved_ip": {"droplet": {}}},
+        {"reserved_ip": {"locked": "no"}},
+        {"reserved_ip": {"droplet": {"id": "7"}}},
+    ],
+)
+def test_a_reserved_address_that_cannot_be_read_is_none(answer: Any) -> None:
+    with pytest.raises(ValueError, match=r"Expected|missing"):
+        reserved(answer)
+
+
+@pytest.mark.parametrize(
+    "answer", [None, {}, {"action": {"id": 1}}, {"action": {"id": 1, "status": "x"}}]
+)
+def test_an_action_that_cannot_be_read_is_none(answer: Any) -> None:
+    with pytest.raises(ValueError, match=r"Expected|missing|Invalid"):
+        action(answer)
+    assert action({"action": {"id": 1, "status": "errored", "type": "assign_ip"}}).id == 1

@@ -59,3 +59,17 @@ def test_what_is_no_token_is_a_wrong_setting(environ: dict[str, str], said: str)
     with pytest.raises(SettingsError, match=said) as raised:
         Token(environ)
     assert "cret" not in str(raised.value)
+
+
+def test_a_private_token_s_file_is_its_owner_s_alone(tmp_path: Path) -> None:
+    file = tmp_path / "token"
+    file.write_text("dop_v1_a")
+    environ = {"DIGITALOCEAN_TOKEN_FILE": str(file)}
+    for mode in (0o600, 0o400, 0o700):
+        file.chmod(mode)
+        assert signed(Token(environ, is_private=True)) == "Bearer dop_v1_a"
+    for mode in (0o640, 0o604, 0o620, 0o644, 0o601):
+        file.chmod(mode)
+        assert signed(Token(environ)) == "Bearer dop_v1_a"
+        with pytest.raises(SettingsError, match=f"{file}: mode {mode:04o} lets others read it"):
+            Token(environ, is_private=True)

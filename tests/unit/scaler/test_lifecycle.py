@@ -119,3 +119,14 @@ def test_a_request_whose_answer_was_lost_is_looked_for_and_then_given_up() -> No
     assert step(sight("requested", SEEN, machine=asked), GROUP) == Become(
         MachineState.BOOTING, seen=SEEN
     )
+
+
+@pytest.mark.parametrize("hours", [-2, 2], ids=["back", "forward"])
+def test_a_clock_that_was_set_lets_no_time_run_out(hours: int) -> None:
+    jumped: dict[str, Any] = {"age": timedelta(hours=hours), "known": timedelta(seconds=10)}
+    assert step(sight("booting", word=Word.ABSENT, **jumped), GROUP) == Stay()
+    asked = {"asked": NOW - timedelta(hours=hours)}
+    assert step(sight("requested", None, machine=asked, **jumped), GROUP) == Stay()
+    jumped["known"] = timedelta(seconds=GROUP.boot_timeout_s)
+    assert isinstance(step(sight("booting", word=Word.ABSENT, **jumped), GROUP), Fail)
+    assert isinstance(step(sight("requested", None, machine=asked, **jumped), GROUP), Fail)

@@ -14,7 +14,6 @@ import trustme
 from secretary.core.errors import CloudAway, CloudRefused, SettingsError
 from secretary.scaler.providers.openstack_door import Door
 from secretary.scaler.providers.openstack_login import Login
-from secretary.scaler.providers.openstack_reasons import pause_s, told
 from tests.clouds.openstack_fronts import PASSWORD, REGION, Identity
 
 
@@ -143,33 +142,3 @@ def test_an_authority_that_is_not_there_is_a_wrong_setting() -> None:
         door("http://127.0.0.1:9", OS_CACERT="/nowhere/ca.pem"),
     ):
         pass
-
-
-@pytest.mark.parametrize(
-    ("text", "seconds"),
-    [
-        ("7", 7.0),
-        ("0", 1.0),
-        ("999999", 3600.0),
-        ("", 5.0),
-        ("soon", 5.0),
-        ("Thu, 01 Jan 1970 00:01:40 GMT", 90.0),
-    ],
-)
-def test_a_pause_is_as_long_as_is_told_within_reason(text: str, seconds: float) -> None:
-    assert pause_s(text, now=10.0) == seconds
-
-
-@pytest.mark.parametrize(
-    ("body", "said"),
-    [
-        (b'{"forbidden": {"code": 403, "message": "no"}}', "no"),
-        (b'{"message": "no"}', "no"),
-        (b'{"code": 1}', '{"code": 1}'),
-        (b"[]", "[]"),
-        (b"no\nsecret\xff", "no ***\ufffd"),
-        (b"", ""),
-    ],
-)
-def test_an_answers_own_words_are_found(body: bytes, said: str) -> None:
-    assert told(body, ["secret"]) == said

@@ -1,34 +1,19 @@
 """What a scaler that was overtaken, misled or looked away must not do."""
 
-from collections.abc import Iterator
-
 import pytest
 from msgspec.structs import replace
 
 from secretary.core.machine import MachineState
-from secretary.devetcd import DevEtcd
 from secretary.store.inventory import Inventory, Lock
 from secretary.store.kv import Delete, Put
 from secretary.store.turns import Turns
-from tests.system.scaling_bed import Bed, bed_in
+from tests.system.scaling_bed import Bed
 
 SERVING = MachineState.SERVING
 
 
-@pytest.fixture
-def bed(etcd: DevEtcd, prefix: str) -> Iterator[Bed]:
-    with bed_in(etcd, prefix) as bed:
-        yield bed
-
-
-def up(bed: Bed, number: int) -> None:
-    with bed.scaler() as (_, desk):
-        desk.up(number)
-    bed.turns_until(lambda: bed.count(SERVING) >= number)
-
-
 def test_who_has_lost_the_lock_unawares_can_write_nothing(bed: Bed) -> None:
-    up(bed, 1)
+    bed.up(1)
     lock = Lock(bed.etcd, bed.group.name, 60)
     inventory = Inventory(bed.etcd, bed.group.name, lock)
     turns = Turns(bed.etcd, bed.prefix, "web", lock)
@@ -67,7 +52,7 @@ def test_a_list_that_outlives_the_lock_is_acted_on_by_nobody(
 
 
 def test_the_drain_of_a_machine_that_has_the_address_of_a_failed_one_stays(bed: Bed) -> None:
-    up(bed, 3)
+    bed.up(3)
     old, *_, new = sorted(bed.stock())
     address = bed.stock()[old].address or ""
     bed.cloud.spoil(old)
@@ -86,7 +71,7 @@ def test_the_drain_of_a_machine_that_has_the_address_of_a_failed_one_stays(bed: 
 
 
 def test_one_that_is_gone_does_not_live_by_the_record_of_who_has_its_address(bed: Bed) -> None:
-    up(bed, 3)
+    bed.up(3)
     gone, *_, new = sorted(bed.stock())
     address = bed.stock()[gone].address
     bed.cloud.vanish(gone)
@@ -96,7 +81,7 @@ def test_one_that_is_gone_does_not_live_by_the_record_of_who_has_its_address(bed
 
 
 def test_one_that_a_list_skips_stays_in_the_inventory(bed: Bed) -> None:
-    up(bed, 2)
+    bed.up(2)
     skipped = sorted(bed.stock())[0]
     bed.deregister(bed.stock()[skipped].address or "")
     bed.cloud.machines[bed.cloud.named(skipped)[0]].is_listed = False
@@ -117,7 +102,7 @@ def test_one_that_a_list_skips_stays_in_the_inventory(bed: Bed) -> None:
 )
 def test_a_drain_that_is_set_anew_is_acknowledged_anew(bed: Bed, word: bytes) -> None:
     """Somebody deletes its key after it was acknowledged, and a renderer has come since."""
-    up(bed, 3)
+    bed.up(3)
     with bed.scaler() as (_, desk):
         (name,) = desk.down(None)
     drain = f"/secretary/drain/web/{bed.stock()[name].address}"
@@ -139,6 +124,55 @@ def test_renderers_of_another_prefix_are_not_waited_for(bed: Bed) -> None:
     other = "/secretary/renderers/of-another"
     bed.etcd.commit([], [Put(other, b'{"prefix": "/elsewhere", "applied": 0}', 0)])
     try:
-        up(bed, 1)
+        bed.up(1)
     finally:
         bed.etcd.commit([], [Delete(other)])
+
+
+def test_a_record_of_who_had_the_address_before_is_not_the_machine_s_own(bed: Bed) -> None:
+    bed.records.put("10.9.0.2:80")  # of one that died, until its lease ends
+    with bed.scaler() as (_, desk):
+        (name,) = desk.up(1)
+    bed.turn()
+    bed.turn()
+    assert bed.stock()[name].address == "10.9.0.2"
+    bed.turn()
+    assert bed.states() == {name: "booting"}
+    with bed.scaler() as (_, desk):
+        assert [row.word.value for row in desk.machines().rows] == ["absent"]
+    bed.register()
+    bed.turn()
+    assert bed.states() == {name: "serving"}
+
+
+def test_one_that_was_forgotten_stays_so_however_late_the_lists_show_it(bed: Bed) -> None:
+    bed.up(2)
+    first = sorted(bed.stock())[0]
+    id_ = bed.cloud.named(first)[0]
+    with bed.scaler() as (_, desk):
+        desk.forget(first)
+    bed.cloud.machines[id_].tags.add(f"secretary-{bed.group.name}")  # the list lags behind
+    for _ in range(3):
+        assert not bed.turn().alarms
+        bed.pass_s(60)
+    assert first not in bed.states()
+    with bed.scaler() as (_, desk):
+        desk.adopt(first)
+    bed.turns_until(lambda: bed.states().get(first) == "serving")
+    assert not bed.inventory().forgotten
+
+
+def test_an_operator_s_drain_outlives_that_its_machine_is_kept(bed: Bed) -> None:
+    bed.up(2)
+    with bed.scaler() as (_, desk):
+        (going,) = desk.down(None)
+    (other,) = set(bed.stock()) - {going}
+    drain = f"/secretary/drain/web/{bed.stock()[going].address}"
+    bed.etcd.commit([], [Put(drain, b"", 0)])  # an operator's
+    bed.cloud.spoil(other)
+    bed.deregister(bed.stock()[other].address or "")
+    bed.turn()
+    report = bed.turn()
+    assert any(f"{going}: an operator's drain keeps it out" in each for each in report.alarms)
+    assert bed.etcd.get(drain) is not None
+    bed.etcd.commit([], [Delete(drain)])

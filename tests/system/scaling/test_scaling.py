@@ -1,7 +1,6 @@
 """A group's machines: asked for once, in service, drained, gone; whatever happens in between."""
 
 import contextlib
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -15,18 +14,6 @@ from secretary.store.kv import Delete, Put
 from tests.system.scaling_bed import Bed, Death, Fuse, bed_in
 
 SERVING = MachineState.SERVING
-
-
-@pytest.fixture
-def bed(etcd: DevEtcd, prefix: str) -> Iterator[Bed]:
-    with bed_in(etcd, prefix) as bed:
-        yield bed
-
-
-def up(bed: Bed, number: int) -> None:
-    with bed.scaler() as (_, desk):
-        desk.up(number)
-    bed.turns_until(lambda: bed.count(SERVING) >= number)
 
 
 def test_a_machine_is_requested_boots_and_serves_when_its_record_is_there(bed: Bed) -> None:
@@ -63,7 +50,7 @@ def test_it_does_not_serve_before_every_live_renderer_has_applied_its_record(bed
 
 
 def test_going_down_is_drained_given_time_and_deleted(bed: Bed) -> None:
-    up(bed, 2)
+    bed.up(2)
     with bed.scaler() as (_, desk):
         (name,) = desk.down(None)
     machine = bed.stock()[name]
@@ -104,7 +91,7 @@ def test_a_machine_that_some_renderers_send_requests_to_is_not_replaced(bed: Bed
 
 
 def test_all_that_break_at_once_are_not_replaced_beyond_the_limit(bed: Bed) -> None:
-    up(bed, 5)
+    bed.up(5)
     for name in bed.cloud.names:
         bed.cloud.spoil(name)
     bed.deregister(*(machine.address or "" for machine in bed.stock().values()))
@@ -114,7 +101,7 @@ def test_all_that_break_at_once_are_not_replaced_beyond_the_limit(bed: Bed) -> N
 
 
 def test_the_oldest_goes_first_and_one_after_the_other(bed: Bed) -> None:
-    up(bed, 4)
+    bed.up(4)
     with bed.scaler() as (_, desk):
         going = desk.to(1)
     assert len(going) == 3
@@ -142,7 +129,7 @@ def test_what_the_limits_do_not_allow_is_refused(bed: Bed) -> None:
             desk.to(11)
         with pytest.raises(ScaleError, match="has no such machine"):
             desk.down("web-1")
-    up(bed, 1)
+    bed.up(1)
     with bed.scaler() as (_, desk), pytest.raises(ScaleError, match="below its min of 1"):
         desk.down(None)
     assert bed.count(SERVING) == 1
@@ -150,7 +137,7 @@ def test_what_the_limits_do_not_allow_is_refused(bed: Bed) -> None:
 
 def test_the_last_that_serves_stays(etcd: DevEtcd, prefix: str) -> None:
     with bed_in(etcd, prefix, min=0) as bed:
-        up(bed, 1)
+        bed.up(1)
         with (
             bed.scaler() as (_, desk),
             pytest.raises(ScaleError, match="no machine that serves would be left"),
@@ -160,7 +147,7 @@ def test_the_last_that_serves_stays(etcd: DevEtcd, prefix: str) -> None:
 
 def test_an_answer_that_was_lost_makes_no_second_machine(bed: Bed) -> None:
     bed.cloud.fail("create", CloudAway("no answer"), is_applied=True)
-    up(bed, 1)
+    bed.up(1)
     assert bed.cloud.count("create") == 1
     assert len(bed.cloud.machines) == 1
 
@@ -223,7 +210,7 @@ def test_a_machine_that_does_not_come_into_service_is_replaced_a_few_times(bed: 
 
 
 def test_one_that_breaks_is_replaced(bed: Bed) -> None:
-    up(bed, 2)
+    bed.up(2)
     broken = next(iter(bed.stock()))
     bed.cloud.spoil(broken, "out of memory")
     bed.deregister(bed.stock()[broken].address or "")
@@ -232,7 +219,7 @@ def test_one_that_breaks_is_replaced(bed: Bed) -> None:
 
 
 def test_one_that_is_deleted_behind_our_back_leaves_the_inventory(bed: Bed) -> None:
-    up(bed, 2)
+    bed.up(2)
     gone = next(iter(bed.stock()))
     bed.cloud.vanish(gone)
     bed.turn()
@@ -268,7 +255,7 @@ def test_one_with_the_tag_that_has_no_record_here_is_left_alone(bed: Bed) -> Non
 
 def test_wishes_that_are_made_at_once_keep_within_the_limits_together(bed: Bed) -> None:
     """Each has looked before the other wrote."""
-    up(bed, 2)
+    bed.up(2)
     with bed.scaler() as (_, one), bed.scaler() as (_, two):
         first, second = sorted(bed.stock())
         inventory: Any = one._inventory
@@ -291,7 +278,7 @@ def test_wishes_that_are_made_at_once_keep_within_the_limits_together(bed: Bed) 
 
 
 def test_one_that_is_to_go_stays_when_no_other_serves_any_more(bed: Bed) -> None:
-    up(bed, 2)
+    bed.up(2)
     with bed.scaler() as (_, desk):
         (going,) = desk.down(None)
     (other,) = set(bed.stock()) - {going}
@@ -304,7 +291,7 @@ def test_one_that_is_to_go_stays_when_no_other_serves_any_more(bed: Bed) -> None
 
 
 def test_an_operator_s_drain_takes_a_machine_out_of_the_count(bed: Bed) -> None:
-    up(bed, 2)
+    bed.up(2)
     first, second = sorted(bed.stock())
     drain = f"/secretary/drain/web/{bed.stock()[first].address}"
     bed.etcd.commit([], [Put(drain, b"", 0)])
@@ -317,7 +304,7 @@ def test_an_operator_s_drain_takes_a_machine_out_of_the_count(bed: Bed) -> None:
 
 def test_a_broken_one_whose_secretary_speaks_is_left_alone(bed: Bed) -> None:
     """It is rebooted, or was off for a moment to be resized."""
-    up(bed, 2)
+    bed.up(2)
     bed.cloud.spoil(sorted(bed.stock())[0], "off")
     bed.turn()
     bed.turn()
@@ -326,7 +313,7 @@ def test_a_broken_one_whose_secretary_speaks_is_left_alone(bed: Bed) -> None:
 
 def test_records_that_all_go_at_once_take_one_machine_along_at_most(bed: Bed) -> None:
     """Their secretaries may be cut off from etcd, and they themselves be well."""
-    up(bed, 5)
+    bed.up(5)
     names = set(bed.cloud.names)
     bed.deregister(*(machine.address or "" for machine in bed.stock().values()))
     for _ in range(60):
@@ -353,7 +340,7 @@ def test_an_answer_of_etcd_that_was_lost_makes_no_more_machines(
 
 def test_a_group_can_be_ended(etcd: DevEtcd, prefix: str) -> None:
     with bed_in(etcd, prefix, min=0) as bed:
-        up(bed, 2)
+        bed.up(2)
         with bed.scaler() as (_, desk):
             desk.to(0)
         bed.turns_until(lambda: not bed.states())
@@ -361,7 +348,7 @@ def test_a_group_can_be_ended(etcd: DevEtcd, prefix: str) -> None:
 
 
 def test_of_two_with_one_name_one_is_deleted(bed: Bed) -> None:
-    up(bed, 1)
+    bed.up(1)
     (name,) = bed.stock()
     kept = bed.stock()[name].provider_id
     bed.cloud.make(name, f"secretary-{bed.group.name}")

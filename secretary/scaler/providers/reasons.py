@@ -3,38 +3,52 @@
 import contextlib
 import email.utils
 import json
+import math
 import ssl
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from typing import Final
+from typing import Any, Final
 
 from secretary.core.values import printable
 
-_MOST_OF_AN_ANSWER: Final = 200
-_PAUSE_S: Final = 5.0
-"""Where a cloud that is busy does not say for how long."""
+_MOST_OF_AN_ANSWER: Final = 300
 _PAUSES_S: Final = (1.0, 3600.0)
 
 
-def told(body: bytes, secrets: Collection[str]) -> str:
-    """Return an answer's own words: each service wraps its message in a word of its own."""
-    text = body.decode(errors="replace").strip()
-    with contextlib.suppress(ValueError, AttributeError, StopIteration):
-        told = json.loads(text)
-        text = next(
-            str(each["message"])
-            for each in (told, *told.values())
-            if isinstance(each, dict) and "message" in each
-        )
+def told(body: bytes, secrets: Collection[str] = ()) -> str:
+    """Return an answer's own words, if it has any: each service has its way of wrapping them.
+
+    Something on the way may repeat the request, so the secrets are taken out.
+    """
+    text = body.decode(errors="replace")
+    with contextlib.suppress(ValueError, StopIteration):
+        text = next(_messages(json.loads(text)))
     for secret in secrets:
         text = text.replace(secret, "***")
     return one_line(text)
 
 
-def pause_s(text: str, now: float) -> float:
-    """Return how long to wait: Retry-After in seconds or as a date."""
-    pause_s = _PAUSE_S
-    with contextlib.suppress(TypeError, ValueError):
-        pause_s = float(text) if text.isdigit() else _date(text) - now
+def _messages(answer: Any) -> Iterator[str]:
+    if not isinstance(answer, dict):
+        return
+    for each in (answer, *answer.values()):
+        if isinstance(each, dict) and each.get("message"):
+            yield str(each["message"])
+    if isinstance(error := answer.get("error"), str) and error:
+        yield error
+
+
+def pause_s(retry_after: str, now: float, default_s: float) -> float:
+    """Return how long to wait: Retry-After in seconds or as a date, else the default."""
+    for read, since in ((float, 0.0), (_date, now)):
+        with contextlib.suppress(TypeError, ValueError):
+            pause_s = read(retry_after) - since
+            if math.isfinite(pause_s):
+                return within(pause_s)
+    return within(default_s)
+
+
+def within(pause_s: float) -> float:
+    """Return what a pause may be, at least and at most."""
     return min(max(pause_s, _PAUSES_S[0]), _PAUSES_S[1])
 
 
@@ -42,7 +56,8 @@ def _date(text: str) -> float:
     return email.utils.parsedate_to_datetime(text).timestamp()
 
 
-def why(causes: Sequence[BaseException]) -> str:
+def why(causes: Sequence[BaseException], otherwise: str) -> str:
+    """Return why no answer came, or what is given for reasons that have no words here."""
     for cause in causes:
         if isinstance(cause, ConnectionRefusedError):
             return "connection refused"
@@ -50,7 +65,7 @@ def why(causes: Sequence[BaseException]) -> str:
             return "nothing, or not all, came in time"
         if "NameResolution" in type(cause).__name__:
             return "there is no such host"
-    return f"the connection broke off, or the answer cannot be read ({type(causes[0]).__name__})"
+    return otherwise
 
 
 def causes(error: BaseException) -> Iterator[BaseException]:
@@ -62,7 +77,8 @@ def causes(error: BaseException) -> Iterator[BaseException]:
             continue
         seen.add(id(cause))
         yield cause
-        behind = (cause.__cause__, cause.__context__, getattr(cause, "reason", None), *cause.args)
+        named = (getattr(cause, name, None) for name in ("inner_exception", "reason"))
+        behind = (cause.__cause__, cause.__context__, *named, *cause.args)
         to_do += [each for each in behind if isinstance(each, BaseException)]
 
 
