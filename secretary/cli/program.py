@@ -49,6 +49,7 @@ class Verbs(click.Group):
         "scale": Lazy(
             "secretary.cli.scaling", "scale", "Make and remove machines, by hand or load."
         ),
+        "ha": Lazy("secretary.cli.ha.verb", "ha", "Look after a pair of load balancers."),
         "units": Lazy("secretary.cli.units.verb", "units", "Write systemd units for your own app."),
         "dev": Lazy("secretary.cli.dev", "dev", "Try it all here: etcd, three apps, a live table."),
     }

@@ -13,6 +13,7 @@
     |  |- CloudAway            no answer that can be believed: it may have been carried out
     |  |- CloudBusy            told to come back later: it was not carried out
     |  `- CloudRefused         it was not carried out, and somebody must act
+    |- ClusterError            Pacemaker, as a pair of balancers asks it
     |- DevError                the throwaway local etcd could not be made
     |- MeterError              a metric that cannot be read
     |- ScaleError              more or fewer machines than a group may have
@@ -89,6 +90,10 @@ class CloudBusy(CloudError):
 
 class CloudRefused(CloudError):
     """A token, quota, image or size that will not do. What was asked was not carried out."""
+
+
+class ClusterError(SecretaryError):
+    """Pacemaker is not there, did not answer, refused, or has not done in time what it was told."""
 
 
 class DevError(SecretaryError):

@@ -242,7 +242,8 @@ class PaceSettings(msgspec.Struct, frozen=True, kw_only=True):
     max_wait_s: float = 2.0
     reload_gap_s: float = 1.0
     retry_s: float = 1.0
-    max_retry_s: float = 30.0
+    max_retry_s: float = 5.0
+    """A proxy that was down and is back is brought up to date within this time."""
 
 
 class GuardSettings(msgspec.Struct, frozen=True, kw_only=True):

@@ -3,30 +3,46 @@
 import logging
 import os
 import sys
+import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Self
+from typing import Final, Self
+
+import msgspec
 
 from secretary.core.drains import DRAINS, Drains
-from secretary.core.errors import SecretaryError
+from secretary.core.errors import (
+    AccessDenied,
+    SecretaryError,
+    SettingsError,
+    StoreError,
+    StoreMisconfigured,
+)
 from secretary.core.instance import Instance
-from secretary.core.settings import RenderSettings
+from secretary.core.settings import HostPort, RenderSettings
 from secretary.core.snapshot import Change, Snapshot
 from secretary.core.values import printable
 from secretary.renderer import sample
 from secretary.renderer.ask import ask
+from secretary.renderer.freshness import Freshness, Listed, Page, Verdict, judge
 from secretary.renderer.guard import Guard
 from secretary.renderer.memory import Remembered, memory_of
 from secretary.renderer.outputs import output, publisher
 from secretary.renderer.proxies import Proxies
 from secretary.renderer.publisher import Published
 from secretary.renderer.services import Roster, View
-from secretary.runtime import logs
+from secretary.runtime import logs, status
 from secretary.store.etcd import Etcd, check_files
 from secretary.store.registry import Registry
 
 _log = logging.getLogger(__name__)
+
+LOOK_S: Final = 0.5
+"""How often a renderer is asked until it has applied what there is."""
+ANSWER_S: Final = 2.0
+LONGEST_PAGE: Final = 2**24
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +100,61 @@ def compile_all(settings: RenderSettings) -> Iterator[str]:
                 # It asks for services by name: now it gets them.
                 out.template.render(sample.view(out.template.looked_at), datetime.now(UTC))
             yield template.dest
+
+
+def freshness(settings: RenderSettings, max_lag_s: float) -> Freshness:
+    """Say whether the renderer that runs here has applied what etcd holds now.
+
+    It gets `max_lag_s` to do so. SettingsError when it has no status server that could be asked.
+    """
+    if settings.status is None or settings.status.port == 0:
+        told = "is off" if settings.status is None else "has port 0"
+        raise SettingsError(f"status: {told}, so the renderer cannot be asked; give it an address")
+    etcd = Etcd(settings.etcd)
+    until_s = time.monotonic() + max_lag_s
+    try:
+        records, drains = _listed(etcd, f"{settings.prefix}/"), _listed_drains(etcd)
+        while True:
+            page = _page(settings.status)
+            latest = _listed(etcd, f"{settings.prefix}/").revision
+            found = (
+                Freshness(Verdict.BEHIND, page)
+                if isinstance(page, str)
+                else judge(records, drains, page, latest)
+            )
+            if found.verdict is Verdict.FRESH or time.monotonic() >= until_s:
+                return found
+            threading.Event().wait(LOOK_S)
+    except StoreMisconfigured as error:
+        return Freshness(Verdict.BEHIND, f"etcd can be read by nobody with these settings: {error}")
+    except StoreError as error:
+        return Freshness(Verdict.UNKNOWN, str(error))
+    finally:
+        etcd.close()
+
+
+def _listed(etcd: Etcd, prefix: str) -> Listed:
+    listing = etcd.list(prefix)
+    newest = max((entry.mod_revision for entry in listing.entries), default=0)
+    return Listed(listing.revision, newest, len(listing.entries))
+
+
+def _listed_drains(etcd: Etcd) -> Listed | None:
+    try:
+        return _listed(etcd, f"{DRAINS}/")
+    except AccessDenied:
+        return None  # nor can the renderer read them: it goes on without
+
+
+def _page(at: HostPort) -> Page | str:
+    """Return what the renderer says of itself, or why there is nothing to be had."""
+    answer = status.ask(at, "/status", ANSWER_S, LONGEST_PAGE)
+    if answer.status is None:
+        return f"the renderer: {answer.text}"
+    try:
+        return msgspec.json.decode(answer.text, type=Page)
+    except (msgspec.DecodeError, RecursionError) as error:
+        return f"what answers at {at} is no renderer of this version: {error}"
 
 
 @dataclass(frozen=True, slots=True)

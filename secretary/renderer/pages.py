@@ -83,6 +83,7 @@ class RendererPages:
             "heard_at": _time(loop.heard_at),
             "seen": loop.snapshot.revision,
             "applied": applied(self._groups, loop),
+            **self._followed(),
             "groups": [_group(group) for group in self._groups],
             "services": {
                 name: {
@@ -101,6 +102,27 @@ class RendererPages:
                 for key, reason in islice(loop.snapshot.rejected.items(), MOST_REJECTED)
             },
             "last_error": self._herald.trouble,
+        }
+
+    def _followed(self) -> dict[str, object]:
+        """Return how far each part of the directory is followed; `secretary ha fresh` asks."""
+        # What is applied comes first, so that it is never newer than what it is compared with.
+        records, drains = (
+            applied(self._groups, self._loop),
+            drains_applied(self._groups, self._loop),
+        )
+        snapshot, drained = self._loop.snapshot, self._loop.drains
+        return {
+            "records": {
+                "seen": snapshot.revision,
+                "applied": records,
+                "keys": len(snapshot.instances) + len(snapshot.rejected),
+            },
+            "drains": {
+                "seen": drained.revision,
+                "applied": drains,
+                "keys": len(drained.endpoints) + len(drained.rejected),
+            },
         }
 
     def metrics(self) -> Sequence[Family]:

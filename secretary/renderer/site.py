@@ -31,7 +31,7 @@ _DEFAULTS: Final[Mapping[Builtin, Mapping[str, str]]] = {
     Builtin.HAPROXY: {
         "listen": ":80", "default": "", "stats": "",
         "connect-timeout": "1s", "read-timeout": "60s",
-        "balance": "leastconn", "check-interval": "2s", "runtime": "", "user": "",
+        "balance": "leastconn", "check-interval": "2s", "runtime": "", "user": "", "monitor": "",
     },
 }  # fmt: skip
 _FAMILIES: Final[Mapping[Builtin, tuple[str, ...]]] = {
@@ -70,6 +70,7 @@ class Site:
     balance: str = ""
     runtime: str = ""
     user: str = ""
+    monitor: str = ""
 
     @classmethod
     def of(cls, builtin: Builtin, given: Mapping[str, str]) -> "Site":
@@ -98,11 +99,13 @@ class Site:
                 for service, text in _family("hosts.", given)
             },
             checks={
-                service.lower(): _path(service, path) for service, path in _family("check.", given)
+                service.lower(): _path(f"check.{service}", path)
+                for service, path in _family("check.", given)
             },
             balance=of.get("balance", ""),
             runtime=of.get("runtime", ""),
             user=of.get("user", ""),
+            monitor=_path("monitor", of["monitor"]) if of.get("monitor") else "",
         )
 
     def routes(self, services: Iterable[str]) -> Routes:
@@ -199,7 +202,7 @@ def _host(var: str, text: str) -> str:
     return text
 
 
-def _path(service: str, text: str) -> str:
+def _path(var: str, text: str) -> str:
     if not re.fullmatch(r"/[!-~]*", text):
-        _refuse(f"check.{service}", f"{text!r} is not a path; write it like /healthz")
+        _refuse(var, f"{text!r} is not a path; write it like /healthz")
     return text

@@ -167,9 +167,10 @@ class Answer:
     text: str
 
 
-def ask(address: HostPort, page: str, timeout_s: float) -> Answer:
+def ask(address: HostPort, page: str, timeout_s: float, most: int = _ANSWER_LIMIT) -> Answer:
     """Ask the status server of this host for `page`, waiting `timeout_s` for each of its steps.
 
+    No more than `most` bytes of the answer are read.
     An address that means "every interface" leads to the loopback: the kernel sees to that.
     """
     connection = http.client.HTTPConnection(address.host, address.port, timeout=timeout_s)
@@ -177,7 +178,7 @@ def ask(address: HostPort, page: str, timeout_s: float) -> Answer:
         try:
             connection.request("GET", page)
             response = connection.getresponse()
-            text = response.read(_ANSWER_LIMIT).decode("utf-8", "replace")
+            text = response.read(most).decode("utf-8", "replace")
         except (OSError, UnicodeError, http.client.HTTPException) as error:
             reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
             return Answer(None, f"no answer from {address}: {reason}")

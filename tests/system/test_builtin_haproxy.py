@@ -98,6 +98,14 @@ def test_statistics_are_a_page_and_metrics(proxy: BuiltinBed, one: EchoApp) -> N
         )
 
 
+def test_haproxy_answers_for_itself_at_a_path_that_no_app_gets_to_see(
+    proxy: BuiltinBed, one: EchoApp
+) -> None:
+    proxy.serve(record(one), vars={"monitor": "/haproxy-lives", "default": "web"})
+    assert "200 OK" in proxy.ask("any", path="/haproxy-lives").body
+    assert proxy.ask("any", path="/haproxy-lives/too").app == "one"
+
+
 def test_the_admin_socket_is_there_when_asked_for_and_only_for_its_owner(
     proxy: BuiltinBed, one: EchoApp, tmp_path: Path
 ) -> None:

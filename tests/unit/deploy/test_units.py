@@ -1,4 +1,4 @@
-"""The units of deploy/units hold to the house's rules.
+"""The units of deploy/units, and a balancer's, hold to the house's rules.
 
 What systemd makes of them is tried on real hosts.
 """
@@ -14,8 +14,10 @@ import pytest
 from secretary.core.settings import RunSettings, ServiceSettings
 from tests.unit.deploy.fleet import UnitFile, read
 
-UNITS: Final = Path(__file__).parents[3] / "deploy/units"
-FILES: Final = sorted(UNITS.glob("*.service"))
+DEPLOY: Final = Path(__file__).parents[3] / "deploy"
+UNITS: Final = DEPLOY / "units"
+BALANCER: Final = "secretary-balancer.service"
+FILES: Final = sorted([*UNITS.glob("*.service"), DEPLOY / "pacemaker/units" / BALANCER])
 SECRETARIES: Final = [file for file in FILES if "/opt/secretary/bin/secretary" in file.read_text()]
 AGENTS: Final = [
     file
@@ -41,7 +43,7 @@ SANDBOX: Final = {
 }
 PLACES: Final = (
     *("/bin/", "/usr/bin/", "/usr/sbin/", "/opt/secretary/bin/", "/dev/null"),
-    *("/etc/environment", "/etc/secretary/", "/etc/nginx", "/etc/haproxy"),
+    *("/etc/environment", "/etc/secretary/", "/etc/nginx", "/etc/haproxy", "/etc/corosync"),
     *("/run/secretary-proxy", "/run/haproxy", "/var/lib/secretary", "/var/lib/nginx"),
     "/var/log/nginx",
 )
@@ -67,7 +69,7 @@ def seconds(unit: UnitFile, key: str) -> float:
 
 def test_the_units_are_there() -> None:
     assert {"app@.service", "secretary@.service", "proxy.service"} <= {file.name for file in FILES}
-    assert len(AGENTS) == len(SECRETARIES) - 2 == 3
+    assert len(AGENTS) == len(SECRETARIES) - 2 == 4
 
 
 @every_unit
@@ -128,8 +130,13 @@ def test_a_secretary_is_ready_when_it_says_so_and_restarted_when_it_fails_or_han
     """A second try at wrong settings (2) would tell no more."""
     unit = read(file.read_text())
     assert service(unit, "Type") == "notify"
-    assert service(unit, "Restart") == "on-failure"
-    assert service(unit, "RestartPreventExitStatus") == "2"
+    if file.name == BALANCER:  # it is ended by a kill, which must not count as a failure
+        assert service(unit, "Restart") == "always"
+        assert service(unit, "RestartPreventExitStatus") == "0 2"
+        assert service(unit, "KillSignal") == service(unit, "SuccessExitStatus") == "SIGKILL"
+    else:
+        assert service(unit, "Restart") == "on-failure"
+        assert service(unit, "RestartPreventExitStatus") == "2"
     assert seconds(unit, "WatchdogSec") > 0
     assert service(unit, "WatchdogSignal") == "SIGKILL", "what hangs has nothing to say"
 

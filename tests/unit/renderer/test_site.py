@@ -49,6 +49,7 @@ def test_where_to_listen(text: str, addresses: dict[str, str]) -> None:
         ({"hosts.web": "a;b"}, "var hosts.web: 'a;b' is not the name of a host"),
         ({"hosts.we b": "a"}, "var hosts.we b: 'we b' cannot be the name of a service"),
         ({"check.web": "healthz"}, "var check.web: 'healthz' is not a path"),
+        ({"monitor": "lives"}, "var monitor: 'lives' is not a path"),
         ({"balance": "source"}, "var balance: 'source'; write roundrobin or leastconn"),
     ],
 )

@@ -1,0 +1,1 @@
+"""`secretary ha`: what a pair of load balancers asks and is told."""
