@@ -8,7 +8,7 @@ import xml.etree.ElementTree as ET
 from collections.abc import Mapping
 from typing import Final
 
-from secretary.cli.ha.pair import Balancer, Failure, Pair, Running, Standing
+from secretary.cli.ha.pair import Balancer, Ban, Failure, Pair, Reach, Running, Standing
 from secretary.core.errors import ClusterError
 from secretary.core.values import printable
 
@@ -20,6 +20,8 @@ OURS: Final = "ocf:secretary:balancer"
 HAPROXY: Final = frozenset({OURS, "systemd:haproxy", "ocf:heartbeat:haproxy"})
 """The agents that may run HAProxy; ours alone judges whether it is fresh."""
 FRESH: Final = "secretary-fresh"
+BANNED: Final = "cli-ban-"
+"""How the ids of bans begin that `crm_resource --ban` has made; other rules make bans too."""
 _ROLES: Final = {
     "Started": Running.RUNNING,
     "Starting": Running.STARTING,
@@ -51,11 +53,16 @@ def decoded(text: str) -> Pair:
         fencing=_is(options, "stonith-enabled"),
         unmanaged=_is(options, "maintenance-mode"),
         failures=tuple(_failure(found) for found in told.iterfind("failures/failure")),
+        bans=tuple(
+            Ban(printable(_of(found, "resource")), printable(_of(found, "node")))
+            for found in told.iterfind("bans/ban")
+            if _of(found, "id").startswith(BANNED)
+        ),
     )
 
 
 def _balancer(
-    node: ET.Element, resources: list[ET.Element], attributes: Mapping[str, str]
+    node: ET.Element, resources: list[ET.Element], attributes: Mapping[str, ET.Element]
 ) -> Balancer:
     name = _of(node, "name")
     here = [each for each in resources if name in {_of(on, "name") for on in each.iter("node")}]
@@ -68,6 +75,7 @@ def _balancer(
         fresh=_fresh(name, attributes.get(FRESH)),
         addresses=tuple(sorted(_of(resource, "id") for resource in has)),
         busy=bool(here),
+        reach=next(filter(None, map(_reach, attributes.values())), None),
     )
 
 
@@ -97,10 +105,19 @@ def _running(resource: ET.Element) -> Running:
     return _ROLES[role]
 
 
-def _fresh(node: str, value: str | None) -> bool | None:
+def _fresh(node: str, attribute: ET.Element | None) -> bool | None:
+    value = None if attribute is None else attribute.get("value")
     if value not in (None, "0", "1"):
         raise ClusterError(f"{node}: {FRESH} is {printable(value)}; it is 0 or 1")
     return None if value is None else value == "1"
+
+
+def _reach(attribute: ET.Element) -> Reach | None:
+    """Return what ocf:pacemaker:ping has found; `expected` stands with nothing else."""
+    value, expected = attribute.get("value", ""), attribute.get("expected", "")
+    if not (value.isdecimal() and expected.isdecimal()):
+        return None
+    return Reach(int(value), int(expected))
 
 
 def _failure(found: ET.Element) -> Failure:
@@ -116,9 +133,9 @@ def _failure(found: ET.Element) -> Failure:
     )
 
 
-def _attributes(told: ET.Element, name: str) -> dict[str, str]:
+def _attributes(told: ET.Element, name: str) -> dict[str, ET.Element]:
     return {
-        _of(each, "name"): each.get("value", "")
+        _of(each, "name"): each
         for node in told.iterfind("node_attributes/node")
         if node.get("name") == name
         for each in node.iterfind("attribute")

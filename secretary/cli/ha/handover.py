@@ -6,10 +6,11 @@ and a cloud takes its time until it sends requests to the other.
 """
 
 import contextlib
+import signal
 import threading
 import time
-from collections.abc import Callable, Mapping
-from typing import Final
+from collections.abc import Callable, Iterator, Mapping
+from typing import Final, NoReturn
 
 import click
 
@@ -29,6 +30,7 @@ from secretary.core.values import printable
 LOOK_S: Final = 0.25
 LAST_S: Final = 60.0
 """How long after the timeout an address stays sent away, should nobody be left to let it return."""
+_ENDING: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _NEXT: Final = "secretary ha status shows it"
 
 _node = click.argument("node", required=False)
@@ -53,7 +55,7 @@ def standby(around: Surroundings, /, node: str | None, force: bool, timeout: flo
         why = None  # it is out already, or about to be
     if why is not None and not force:
         raise ClusterError(f"{leaving.name} is needed: {why}; --force takes it out anyway")
-    with contextlib.ExitStack() as afterwards:
+    with _ended_in_order(), contextlib.ExitStack() as afterwards:
         if why is None and leaving.addresses:
             for address in leaving.addresses:
                 wait.cluster.send_away(address, leaving.name, wait.timeout_s + LAST_S)
@@ -77,11 +79,31 @@ def online(around: Surroundings, /, node: str | None, timeout: float) -> None:
     wait = _Wait(Cluster(around.environ), timeout)
     back = wait.balancer(node)
     wait.cluster.come_back(back.name)
+    for ban in wait.pair.bans:  # of a standby that was cut short
+        if ban.node == back.name:
+            wait.cluster.let_return(ban.resource, ban.node)
     click.echo(f"{back.name}: no longer standby")
     if back.standing in (Standing.OFFLINE, Standing.UNCLEAN):
         click.echo(f"{back.name}: is {back.standing.value}; it serves again once it has booted")
         return
     wait.until(wants, back.name, "may serve again, but")
+
+
+@contextlib.contextmanager
+def _ended_in_order() -> Iterator[None]:
+    """Let SIGTERM and SIGHUP end this as SIGINT does: an ssh may go by the address that moves."""
+
+    def end(*_: object) -> NoReturn:
+        for number in _ENDING:
+            signal.signal(number, signal.SIG_IGN)  # what is to be undone is undone
+        raise KeyboardInterrupt
+
+    before = {number: signal.signal(number, end) for number in _ENDING}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 class _Wait:
@@ -96,7 +118,7 @@ class _Wait:
 
     def balancer(self, name: str | None) -> Balancer:
         """Return the balancer of that name, or this host. SettingsError when there is none."""
-        wanted = name or self.cluster.here()
+        wanted = self.cluster.here() if name is None else name
         if (found := self.pair.named(wanted)) is None:
             there = ", ".join(each.name for each in self.pair.balancers)
             raise SettingsError(f"NODE: got '{printable(wanted)}', allowed: {there}")

@@ -1,6 +1,11 @@
 """Whether a balancer can be spared, whether it has left, and whether it is back. Pure."""
 
+from typing import Final
+
 from secretary.cli.ha.pair import Balancer, Pair, Running, Standing
+
+LEAST_REACHED: Final = 2
+"""Below it a node gives the address up, by deploy/pacemaker/cluster.crm."""
 
 
 def not_to_be_spared(pair: Pair, leaving: Balancer) -> str | None:
@@ -14,7 +19,7 @@ def not_to_be_spared(pair: Pair, leaving: Balancer) -> str | None:
     if not leaving.addresses:
         return None  # whatever the others are like: nothing moves
     others = [each for each in pair.balancers if each != leaving]
-    wanting = [want for other in others if (want := wants(pair, other))]
+    wanting = [want for other in others if (want := wants(pair, other) or _without(other, leaving))]
     if len(wanting) < len(others):
         return None
     return "; ".join(wanting) or "there is no other balancer"
@@ -31,6 +36,16 @@ def wants(pair: Pair, balancer: Balancer) -> str | None:
     if balancer.fresh is None and pair.judged:
         return f"whether the configuration of {balancer.name} is fresh is not known yet"
     return None
+
+
+def _without(other: Balancer, leaving: Balancer) -> str | None:
+    """Return why `other` would not keep the address once the host of `leaving` is off."""
+    if other.reach is None or other.reach.hosts - 1 >= LEAST_REACHED:
+        return None
+    return (
+        f"{other.name} reaches {other.reach.hosts} of {other.reach.asked} hosts, and would give the"
+        f" address up when {leaving.name} is off"
+    )
 
 
 def still_serving(pair: Pair, leaving: Balancer) -> str | None:

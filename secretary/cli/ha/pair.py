@@ -29,10 +29,19 @@ class Running(enum.Enum):
 
 
 @dataclass(frozen=True, slots=True)
+class Reach:
+    """How many of the hosts in `host_list` answer it, itself among them, and how many there are."""
+
+    hosts: int
+    asked: int
+
+
+@dataclass(frozen=True, slots=True)
 class Balancer:
     """`addresses` are the resources of addresses that it has, `busy` whether anything runs there.
 
-    `fresh` says whether its configuration is; None while nobody has judged.
+    `fresh` says whether its configuration is; None while nobody has judged. `reach` is None where
+    nobody asks which hosts it reaches.
     """
 
     name: str
@@ -41,6 +50,7 @@ class Balancer:
     fresh: bool | None
     addresses: tuple[str, ...]
     busy: bool
+    reach: Reach | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +70,18 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True)
+class Ban:
+    """A resource that was sent away from a host, and may not return."""
+
+    resource: str
+    node: str
+
+    @property
+    def lifted_by(self) -> str:
+        return f"crm_resource --clear --resource {self.resource} --node {self.node}"
+
+
+@dataclass(frozen=True, slots=True)
 class Pair:
     """`addresses` are the resources of all floating addresses, held or not.
 
@@ -74,6 +96,7 @@ class Pair:
     fencing: bool
     unmanaged: bool
     failures: tuple[Failure, ...]
+    bans: tuple[Ban, ...]
 
     def named(self, name: str) -> Balancer | None:
         return next((each for each in self.balancers if each.name == name), None)

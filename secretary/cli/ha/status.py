@@ -49,6 +49,15 @@ def lines(pair: Pair) -> Iterator[str]:
         )
     for address in pair.nowhere:
         yield f"{address}: nobody has it"
+    for ban in pair.bans:
+        yield f"{ban.resource}: was sent away from {ban.node}, and may not return"
+        yield f"  {ban.lifted_by}"
+    for balancer in pair.balancers:
+        if balancer.reach is not None and balancer.reach.hosts < balancer.reach.asked:
+            yield (
+                f"{balancer.name}: reaches {balancer.reach.hosts} of {balancer.reach.asked} hosts;"
+                " one that reaches itself alone gives the address up"
+            )
     for each in pair.failures:
         when = f" at {each.at}" if each.at else ""
         yield f"failed: {each.task} of {each.resource} on {each.node}{when}: {each.said}"

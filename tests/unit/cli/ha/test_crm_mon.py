@@ -3,18 +3,19 @@
 import pytest
 
 from secretary.cli.ha.crm_mon import decoded
-from secretary.cli.ha.pair import Balancer, Failure, Running, Standing
+from secretary.cli.ha.pair import Balancer, Ban, Failure, Reach, Running, Standing
 from secretary.core.errors import ClusterError
-from tests.unit.cli.ha.captured import CAPTURED, said
+from tests.unit.cli.ha.captured import CAPTURED, banned_from_lb1, said
 
 
 def test_a_pair_that_is_well() -> None:
     pair = decoded(said("healthy"))
     assert pair.balancers == (
-        Balancer("lb1", Standing.ONLINE, Running.RUNNING, True, ("address",), busy=True),
-        Balancer("lb2", Standing.ONLINE, Running.RUNNING, True, (), busy=True),
+        Balancer("lb1", Standing.ONLINE, Running.RUNNING, True, ("address",), True, Reach(4, 4)),
+        Balancer("lb2", Standing.ONLINE, Running.RUNNING, True, (), True, Reach(4, 4)),
     )
-    assert (pair.addresses, pair.nowhere, pair.failures) == (("address",), (), ())
+    assert (pair.addresses, pair.nowhere) == (("address",), ())
+    assert (pair.failures, pair.bans) == ((), ())
     assert (pair.judged, pair.quorum, pair.fencing, pair.unmanaged) == (True, True, False, False)
 
 
@@ -57,6 +58,14 @@ def test_what_has_failed_and_how_it_is_cleared() -> None:
     assert failure == Failure("haproxy", "lb2", "monitor", "not running", "2026-11-21 18:24:02Z")
     assert failure.cleared_by == "crm resource cleanup haproxy lb2"
     assert pair.balancers[1].haproxy is Running.STOPPED
+
+
+def test_what_was_sent_away_and_may_not_return() -> None:
+    """Bans that other rules make are none of it."""
+    assert decoded(said("died")).bans == ()
+    (ban,) = decoded(banned_from_lb1()).bans
+    assert ban == Ban("address", "lb1")
+    assert ban.lifted_by == "crm_resource --clear --resource address --node lb1"
 
 
 def test_a_cluster_that_only_looks_on() -> None:

@@ -11,7 +11,7 @@ from secretary.cli.ha.maintenance import (
     still_serving,
     wants,
 )
-from secretary.cli.ha.pair import Balancer, Pair, Running, Standing
+from secretary.cli.ha.pair import Balancer, Pair, Reach, Running, Standing
 from tests.unit.cli.ha.captured import said
 
 
@@ -50,6 +50,19 @@ def test_who_has_the_address_is_needed_while_the_other_is_not_well(
     pair = with_two(pair, replace(two, standing=standing, haproxy=haproxy, fresh=fresh))
     assert why in (not_to_be_spared(pair, one) or "")
     assert why in (wants(pair, pair.balancers[1]) or "")
+
+
+@pytest.mark.parametrize("reach", [Reach(2, 4), Reach(2, 2), Reach(1, 4)])
+def test_who_has_the_address_is_needed_by_one_that_reaches_nobody_else(
+    pair: Pair, reach: Reach
+) -> None:
+    """Alone it would give the address up."""
+    one, two = pair.balancers
+    pair = with_two(pair, replace(two, reach=reach))
+    why = f"lb2 reaches {reach.hosts} of {reach.asked} hosts, and would give the address up"
+    assert why in (not_to_be_spared(pair, one) or "")
+    assert wants(pair, pair.balancers[1]) is None
+    assert not_to_be_spared(with_two(pair, replace(two, reach=Reach(3, 4))), one) is None
 
 
 def test_who_has_no_address_can_be_spared_whatever_the_other_is_like(pair: Pair) -> None:

@@ -4,6 +4,9 @@ They say what a real pair has said, one moment after the other.
 """
 
 import json
+import signal
+import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +17,8 @@ from secretary.cli.ha.cluster import Cluster
 from secretary.cli.program import main
 from secretary.cli.surroundings import Surroundings
 from secretary.core.errors import ClusterError
-from tests.unit.cli.ha.captured import CAPTURED
+from tests.unit.cli.ha.captured import CAPTURED, banned_from_lb1
+from tests.waiting import wait_for
 
 _TOOL = "#!/bin/sh\n"
 _MON = """\
@@ -95,12 +99,25 @@ def test_status_says_what_is_wrong_and_what_to_do(
             assert any(line.startswith(word) for line in lines), (moment, word)
 
 
+def test_status_tells_what_would_keep_the_address_from_moving(
+    tools: Tools, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tools.here / "banned").write_text(banned_from_lb1().replace('value="4"', 'value="2"', 1))
+    tools.play("crm_mon", f"cat {tools.here}/banned\n")
+    assert tools.run("status") == 0
+    assert capsys.readouterr().out.splitlines()[-3:] == [
+        "address: was sent away from lb1, and may not return",
+        "  crm_resource --clear --resource address --node lb1",
+        "lb1: reaches 2 of 4 hosts; one that reaches itself alone gives the address up",
+    ]
+
+
 def test_status_is_json_for_programs(tools: Tools, capsys: pytest.CaptureFixture[str]) -> None:
     assert tools.run("status", "-o", "json") == 0
     told = json.loads(capsys.readouterr().out)
     assert told["balancers"][0] == {
         "name": "lb1", "standing": "online", "haproxy": "running", "fresh": True,
-        "addresses": ["address"], "busy": True,
+        "addresses": ["address"], "busy": True, "reach": {"hosts": 4, "asked": 4},
     }  # fmt: skip
     assert (told["quorum"], told["failures"]) == (True, [])
 
@@ -158,6 +175,25 @@ def test_an_address_that_does_not_move_leaves_all_as_it_was(
     )
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_a_standby_that_is_cut_short_leaves_all_as_it_was(
+    tools: Tools, number: signal.Signals
+) -> None:
+    """As by the end of an ssh that came through the address."""
+    command = [sys.executable, "-m", "secretary", "ha", "standby"]
+    with subprocess.Popen(command, env=tools.around.environ, stderr=subprocess.DEVNULL) as standby:
+        try:
+            wait_for(lambda: tools.told, what="the address was sent away")
+            standby.send_signal(number)
+            assert standby.wait(30) == 130
+        finally:
+            standby.kill()
+    assert tools.told == [
+        "crm_resource --ban --resource address --node lb1 --lifetime PT120S",
+        "crm_resource --clear --resource address --node lb1",
+    ]
+
+
 def test_standby_refuses_when_no_other_can_take_the_place(
     tools: Tools, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -206,6 +242,15 @@ def test_online_returns_when_haproxy_runs_there_and_is_fresh(
     assert "lb2: HAProxy is running" in lines
 
 
+def test_online_lets_return_what_a_standby_cut_short_has_sent_away(tools: Tools) -> None:
+    (tools.here / "banned").write_text(banned_from_lb1())
+    tools.play("crm_mon", f"cat {tools.here}/banned\n")
+    assert tools.run("online", "lb2") == 0
+    assert not any(told.startswith("crm_resource") for told in tools.told)
+    assert tools.run("online", "lb1") == 0
+    assert tools.told[-1] == "crm_resource --clear --resource address --node lb1"
+
+
 def test_online_of_one_that_stays_behind_says_so(
     tools: Tools, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -231,6 +276,8 @@ def test_a_node_that_there_is_not_is_a_wrong_setting(
     for verb in ("standby", "online"):
         assert tools.run(verb, "lb9") == 2
         assert capsys.readouterr().err == "secretary: NODE: got 'lb9', allowed: lb1, lb2\n"
+        assert tools.run(verb, "") == 2  # of a variable that is not set
+        assert capsys.readouterr().err == "secretary: NODE: got '', allowed: lb1, lb2\n"
         assert tools.run(verb, "--timeout", "soon") == 2
         assert "--timeout: got 'soon', allowed: a time from 1s" in capsys.readouterr().err
     assert tools.told == []
