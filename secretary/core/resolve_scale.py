@@ -150,9 +150,7 @@ def _resolve(flags: Layer, table: ParsedTable, *, makes: bool = False) -> ScaleG
 
 def _group(read: Reading, name: str, where: str) -> ScaleGroup:
     if read["min"] > read["max"]:
-        raise SettingsError(
-            f"{read.at('min')}: got '{read['min']}', allowed: at most max, which is {read['max']}"
-        )
+        raise _apart(read, "min", "at most", "max", "at least")
     if len(read["name-prefix"] or name) > MOST_PREFIX:
         at = "name-prefix" if read["name-prefix"] is not None else "name"
         raise SettingsError(
@@ -205,10 +203,7 @@ def _policy(read: Reading, where: str) -> PolicySettings:
     if metric is Metric.PROMETHEUS and read["query"] is None:
         raise SettingsError(f"query is missing in {where}: what to ask Prometheus")
     if read["down-at"] >= read["up-at"]:
-        raise SettingsError(
-            f"{read.at('down-at')}: got '{read.shown('down-at')}', allowed: less than up-at,"
-            f" which is {read['up-at']:g}"
-        )
+        raise _apart(read, "down-at", "less than", "up-at", "more than")
     return PolicySettings(
         metric=metric,
         up_at=read["up-at"],
@@ -221,4 +216,14 @@ def _policy(read: Reading, where: str) -> PolicySettings:
         down_step=read["down-step"],
         source=read["source"] or "",
         query=read["query"] or "",
+    )
+
+
+def _apart(read: Reading, low: str, below: str, high: str, above: str) -> SettingsError:
+    """Return what is wrong with two that do not fit, of the one that somebody has given."""
+    at, other, allowed = (low, high, below) if read.at(low) != DEFAULT else (high, low, above)
+    by_default = " by default" if read.at(other) == DEFAULT else ""
+    return SettingsError(
+        f"{read.at(at)}: got '{read.shown(at)}', allowed: {allowed} {other}, which is"
+        f" {read.shown(other)}{by_default}"
     )

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Collection
 from typing import Final
 
+from secretary.core.errors import StoreUnavailable
 from secretary.core.machine import MachineState, Stock
 from secretary.core.scaling import ScaleGroup
 from secretary.scaler.engine import Engine
@@ -39,28 +40,43 @@ class Watch:
         self._said: dict[str, str] = {}
         self._noted: set[str] = set()
         self._watched: set[str] = set()
+        self._is_away = False
 
     def settle(self, ids: Collection[str], stop: threading.Event) -> bool:
         """Wait until each of them serves, has failed or is gone; say whether all is well.
 
-        Set `stop` to end the waiting: what was wished for stays wished for.
+        Set `stop` to end the waiting: what was wished for stays wished for, as it does while the
+        directory is away.
         """
         self._watched = set(ids)
         said, said_s = dict(self._said), self._clock()
         while True:
-            report = self._engine.turn()
-            self._tell_of(report)
-            machines = report.stock.machines
-            states = [machines[each][0].state for each in self._watched if each in machines]
-            if all(state in _SETTLED for state in states):
-                return MachineState.FAILED not in states
+            report = self._turn()
+            if report is not None:
+                self._tell_of(report)
+                machines = report.stock.machines
+                states = [machines[each][0].state for each in self._watched if each in machines]
+                if all(state in _SETTLED for state in states):
+                    return MachineState.FAILED not in states
             if said != self._said:
                 said, said_s = dict(self._said), self._clock()
             elif self._clock() - said_s > self._longest_s:
                 self._tell("nothing has changed for long: not waited for any more")
                 return False
-            if stop.wait(TURN_S if report.is_held else 2 * TURN_S):
+            if stop.wait(TURN_S if report is not None and report.is_held else 2 * TURN_S):
                 return False
+
+    def _turn(self) -> Report | None:
+        """Take a turn; None while the directory does not answer."""
+        try:
+            report = self._engine.turn()
+        except StoreUnavailable as error:
+            if not self._is_away:
+                self._tell(f"{error}; what was asked for stays asked for")
+            self._is_away = True
+            return None
+        self._is_away = False
+        return report
 
     def _tell_of(self, report: Report) -> None:
         if not report.is_held and "" not in self._said:

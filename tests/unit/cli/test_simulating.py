@@ -112,6 +112,7 @@ def test_thresholds_that_are_close_are_warned_of(capsys: pytest.CaptureFixture[s
         (("--trace", "flash", "--boot", "soon"), "--boot: got 'soon'"),
         (("--trace", "flash", "--min", "9"), "--min: got '9', allowed: at most max"),
         (("--trace", "flash", "--down-at", "80"), "--down-at: got '80'"),
+        (("--trace", "flash", "--up-at", "8"), "--up-at: got '8', allowed: more than down-at"),
         (("--trace", "flash", "--group", "web"), "--group: needs --config"),
         (("--trace", "flash", "--config", "/nowhere"), "--config: /nowhere: No such file"),
     ],
