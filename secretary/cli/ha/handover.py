@@ -58,8 +58,8 @@ def standby(around: Surroundings, /, node: str | None, force: bool, timeout: flo
     with _ended_in_order(), contextlib.ExitStack() as afterwards:
         if why is None and leaving.addresses:
             for address in leaving.addresses:
-                wait.cluster.send_away(address, leaving.name, wait.timeout_s + LAST_S)
                 afterwards.callback(wait.cluster.let_return, address, leaving.name)
+                wait.cluster.send_away(address, leaving.name, wait.timeout_s + LAST_S)
             wait.until(still_serving, leaving.name, "is not in standby:")
         wait.cluster.stand_by(leaving.name)
         click.echo(f"{leaving.name}: standby{f', although {why}' if why else ''}")

@@ -32,7 +32,10 @@ def wants(pair: Pair, balancer: Balancer) -> str | None:
     if balancer.haproxy is not Running.RUNNING:
         return _how_haproxy_is(balancer)
     if balancer.fresh is False:
-        return f"the configuration of {balancer.name} is behind the directory"
+        return (
+            f"the configuration of {balancer.name} is behind the directory, or wrong; the journal"
+            " there says which"
+        )
     if balancer.fresh is None and pair.judged:
         return f"whether the configuration of {balancer.name} is fresh is not known yet"
     return None
