@@ -31,7 +31,8 @@ from secretary.core.settings_file import ParsedFile
 from secretary.core.values import SWITCH, printable
 
 if TYPE_CHECKING:
-    from secretary.scaler.desk import Desk, Row
+    from secretary.scaler.desk import Desk
+    from secretary.scaler.roll import Row
 
 _Verb = TypeVar("_Verb", bound=Callable[..., object])
 

@@ -38,7 +38,8 @@ class MachineState(enum.Enum):
     """The provider may have been asked to delete it; gone when the provider says so."""
     FAILED = "failed"
     """Did not come into service, or died. Nothing is left of it at the provider; the entry is
-    kept for an hour, since replacements are counted."""
+    kept for an hour, since replacements are counted. What was adopted is left as it is, and may
+    come back."""
 
 
 class Machine(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,7 +66,9 @@ class Machine(msgspec.Struct, frozen=True, kw_only=True):
     trouble: Words = ""
     """What the provider said to the last call about it, where that went wrong."""
     adopted: bool = False
-    """Taken in by an operator: not made by us, and its name is not ours."""
+    """Taken in, and not made by us, as its name shows: deleted only when an operator names it."""
+    found: bool = False
+    """Taken in: its record may be older than its entry."""
     number: Annotated[int, msgspec.Meta(ge=1)] | None = None
     """By which people name it. Given once in a group and to no other."""
     replaces: Name | None = None
@@ -82,6 +85,11 @@ class Machine(msgspec.Struct, frozen=True, kw_only=True):
         return str(HostPort(self.address, self.port))
 
     @property
+    def is_left(self) -> bool:
+        """Whether it has failed and is left as it is, since it was adopted."""
+        return self.adopted and self.state is MachineState.FAILED
+
+    @property
     def key(self) -> str:
         return f"{MACHINES}/{self.group}/{self.id}"
 
@@ -93,7 +101,8 @@ class Machine(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def words(self) -> str:
         """Return what there is to say of its state."""
-        return "; ".join(filter(None, (self.reason, self.trouble)))
+        of_whom = "adopted" if self.adopted else ""
+        return "; ".join(filter(None, (of_whom, self.reason, self.trouble)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,10 +124,10 @@ class Stock:
     def own_since(self, machine: Machine) -> int:
         """Return the revision before which no record at its address can be its own.
 
-        What is older is of whoever had the address before. One that was adopted may have had its
+        What is older is of whoever had the address before. One that was taken in may have had its
         record first.
         """
-        return 0 if machine.adopted else self.made_at.get(machine.id, 0)
+        return 0 if machine.found or machine.adopted else self.made_at.get(machine.id, 0)
 
 
 _decoder: Final = msgspec.json.Decoder(Machine)

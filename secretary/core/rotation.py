@@ -39,6 +39,8 @@ class Rotation:
     records: Sequence[tuple[Instance, int]] = ()
     drains: Mapping[str, int] = field(default_factory=dict)
     followers: Sequence[Follower] = ()
+    missed: Sequence[Follower] = ()
+    """Those that have fallen silent of late, as they were last. Drains wait for them, too."""
 
     def word(self, address: str | None, port: int | None = None, since: int = 0) -> Word:
         """Return what is said of the machine at this address, after the revision `since`."""
@@ -58,13 +60,14 @@ class Rotation:
         return Word.PENDING if behind else Word.APPLIED
 
     def is_drained(self, endpoint: str) -> bool:
-        """Whether the drain of this endpoint stands, and every live renderer has applied it."""
+        """Whether the drain of this endpoint stands, and all waited for have applied it."""
         revision = self.drains.get(endpoint)
         return revision is not None and not self._behind(revision, drain=True)
 
     def _behind(self, revision: int, *, drain: bool) -> list[str]:
+        waited_for = (*self.followers, *self.missed) if drain else self.followers
         return [
             each.id
-            for each in self.followers
+            for each in waited_for
             if each.quarantined or (each.drain_applied if drain else each.applied) < revision
         ]

@@ -8,10 +8,12 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from secretary.core.errors import CloudBusy, CloudError, CloudRefused
 from secretary.scaler.ports import Provider, Seen
+
+_Answer = TypeVar("_Answer")
 
 CALLS_AT_ONCE: Final = 8
 MOST_PAUSE_S: Final = 30.0
@@ -55,6 +57,14 @@ class Calls:
 
     def delete(self, provider_id: str) -> Future[bool]:
         return self._pool.submit(self._provider.delete, provider_id)
+
+    def ask(
+        self, call: Callable[[str], _Answer], about: str, meanwhile: Callable[[], None]
+    ) -> _Answer:
+        """Make another call, and return its answer. CloudError."""
+        asked = self._pool.submit(call, about)
+        self.finish({asked}, meanwhile)
+        return asked.result()
 
     def finish(self, calls: set[Future[Any]], meanwhile: Callable[[], None]) -> None:
         """Wait until all have ended, and do something else now and then."""

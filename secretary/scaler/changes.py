@@ -50,13 +50,13 @@ def begun(machine: Machine, now: datetime) -> Machine:
     return replace(machine, since=now, drained=None)
 
 
-def adopted(machine: Machine, seen: Seen, reason: str) -> Machine:
-    """Return a machine that was not made by us, which only an operator may have deleted."""
+def found(machine: Machine, seen: Seen, *, adopted: bool) -> Machine:
+    """Return a machine that is there already. `adopted`: only an operator may have it deleted."""
     booting = replace(
         machine,
         state=MachineState.BOOTING,
         asked=machine.requested,
-        adopted=True,
-        reason=reason,
+        found=True,
+        adopted=adopted,
     )
     return placed(booting, seen)

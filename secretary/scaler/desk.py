@@ -7,43 +7,25 @@ a scaler that runs, and then this one watches; otherwise this one.
 import threading
 import time
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
+from msgspec.structs import replace
+
 from secretary.core.errors import CloudError, ScaleError
 from secretary.core.machine import Machine, MachineState, Stock
-from secretary.core.rotation import Rotation, Word
+from secretary.core.rotation import Word
 from secretary.core.scaling import Choice, ScaleGroup
-from secretary.scaler import wishes
-from secretary.scaler.changes import adopted
+from secretary.scaler import census, wishes
+from secretary.scaler.changes import found
 from secretary.scaler.engine import MOST_AT_ONCE, Engine
 from secretary.scaler.ports import Inventory, Lock, Provider, Seen, Turns
+from secretary.scaler.roll import Listing, find, rolled
 from secretary.scaler.watch import Watch
 
 LEAVING: Final = (MachineState.DRAINING, MachineState.DELETING)
-SHOWN: Final = 12
-"""How much of an id is enough to name a machine by."""
 TRIES: Final = 5
 """How often a wish is made anew when the inventory has changed under it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One machine, for people."""
-
-    machine: Machine
-    seen: Seen | None
-    word: Word
-
-
-@dataclass(frozen=True, slots=True)
-class Listing:
-    """A group's machines. `trouble` is why the provider could not be asked."""
-
-    rows: Sequence[Row]
-    rejected: Sequence[str]
-    trouble: str | None = None
 
 
 class Desk:
@@ -85,13 +67,14 @@ class Desk:
         """Return what there is, the oldest first."""
         stock, rotation = self._inventory.stock(), self._turns.look()
         trouble = None
-        seen: dict[str, Seen] = {}
+        machines: Sequence[Seen] = ()
         try:
-            seen = {each.name: each for each in self._provider.machines()}
+            machines = self._provider.machines()
         except CloudError as error:
             trouble = str(error)
-        rejected = list(stock.rejected.values())
-        return Listing(_rows(stock, seen, rotation), rejected, trouble)
+        seen = census.listed(self.group, stock, machines, rotation).seen
+        rows = rolled(stock, seen, rotation, self._now())
+        return Listing(rows, list(stock.rejected.values()), trouble)
 
     def up(self, number: int, reason: str = "asked for") -> list[str]:
         """Wish for more machines; return their ids."""
@@ -100,9 +83,11 @@ class Desk:
         if number > MOST_AT_ONCE:
             raise ScaleError(f"{self.group.name}: got {number}, allowed: {MOST_AT_ONCE} at once")
 
+        group = self._limited()
+
         def wish(stock: Stock) -> list[tuple[Machine, int]]:
             names = [self._names() for _ in range(number)]
-            news = wishes.more(self.group, stock, names, self._now(), reason)
+            news = wishes.more(group, stock, names, self._now(), reason)
             return [(machine, 0) for machine in news]
 
         return self._wish(wish)
@@ -110,19 +95,19 @@ class Desk:
     def down(self, which: str | None, number: int = 1, reason: str = "asked for") -> list[str]:
         """Wish that one goes: `which`, by its id, its provider's or its number, or the best."""
         load = self._load() if which is None else {}
-        turning = self._turning()
+        group, turning = self._limited(), self._turning()
 
         def wish(stock: Stock) -> list[tuple[Machine, int]]:
             if which is None:
                 some = min(number, MOST_AT_ONCE)
-                return wishes.fewer(self.group, stock, some, self._now(), reason, turning, load)
-            machine = self._find(stock, which)
-            if machine.state not in wishes.ALIVE:
+                return wishes.fewer(group, stock, some, self._now(), reason, turning, load)
+            machine = find(self.group, stock, which)
+            if machine.state not in wishes.ALIVE and not machine.is_left:
                 hint = ""
                 if machine.state is MachineState.FAILED:
                     hint = "; secretary scale forget takes its entry out"
                 raise ScaleError(f"{machine.id}: is {machine.state.value} already{hint}")
-            return wishes.leaving(self.group, stock, [machine], self._now(), reason, turning)
+            return wishes.leaving(group, stock, [machine], self._now(), reason, turning)
 
         if going := self._wish(wish):
             return going
@@ -133,17 +118,18 @@ class Desk:
 
         Where there are so many already, of those that are not in service yet.
         """
-        if not self.group.min <= number <= self.group.max:
+        group = self._limited()
+        if not group.min <= number <= group.max:
             raise ScaleError(
-                f"{self.group.name}: got {number}, allowed: from its min of {self.group.min} to"
-                f" its max of {self.group.max}"
+                f"{group.name}: got {number}, allowed: from its min of {group.min} to"
+                f" its max of {group.max}"
             )
         load, turning = self._load(), self._turning()
         to_none = number == 0
         reason = "to none, as asked for" if to_none else "asked for"
 
         def wish(stock: Stock) -> list[tuple[Machine, int]]:
-            change = number - len(wishes.alive(stock))
+            change = number - len(wishes.alive(stock)) - len(stock.rejected)
             if (some := abs(change)) > MOST_AT_ONCE:
                 raise ScaleError(
                     f"{self.group.name}: got {number}, which is {some} machines away, allowed:"
@@ -151,10 +137,10 @@ class Desk:
                 )
             if change < 0:
                 return wishes.fewer(
-                    self.group, stock, some, self._now(), reason, turning, load, to_none=to_none
+                    group, stock, some, self._now(), reason, turning, load, to_none=to_none
                 )
             names = [self._names() for _ in range(some)]
-            news = wishes.more(self.group, stock, names, self._now(), reason)
+            news = wishes.more(group, stock, names, self._now(), reason)
             return [(machine, 0) for machine in news]
 
         if number > 0:
@@ -172,19 +158,20 @@ class Desk:
             raise ScaleError(f"{id_or_name}: {self.group.provider.value} has no such machine")
         if not wishes.is_name(seen.name):
             raise ScaleError(f"{seen.name}: is no name for the inventory: rename the machine")
-        group = self._inventory.group_of(self.group.provider.value, seen.provider_id)
-        if group is not None:
-            raise ScaleError(f"{seen.name}: is in the inventory already, in group {group}")
-
-        self._provider.tag(seen.provider_id)
+        whose = self._inventory.group_of(self.group.provider.value, seen.provider_id)
+        if whose is not None:
+            raise ScaleError(f"{seen.name}: is in the inventory already, in group {whose}")
+        group = self._limited()
 
         def wish(stock: Stock) -> list[tuple[Machine, int]]:
             if seen.name in stock.machines:
                 state = stock.machines[seen.name][0].state.value
                 raise ScaleError(f"{seen.name}: is in the inventory already: {state}")
-            (news,) = wishes.more(self.group, stock, [seen.name], self._now(), "adopted")
-            return [(adopted(news, seen, "adopted"), 0)]
+            (news,) = wishes.more(group, stock, [seen.name], self._now(), "")
+            return [(found(news, seen, adopted=True), 0)]
 
+        wish(self._inventory.stock())  # whether it can be
+        self._provider.tag(seen.provider_id)
         self._wish(wish)
         return self._inventory.stock().machines[seen.name][0]
 
@@ -194,15 +181,21 @@ class Desk:
         While a scaler acts on it, it is for that to finish.
         """
         stock = self._inventory.stock()
-        machine = self._find(stock, which)
+        machine = find(self.group, stock, which)
         is_moving = machine.state in (*LEAVING, MachineState.REQUESTED)
         if is_moving and not self._engine.hold():
             raise ScaleError(
                 f"{machine.id}: is {machine.state.value}, by a scaler on {self._lock.holder()}:"
                 " wait until that is done, or stop it first"
             )
-        if machine.provider_id is not None and machine.provider == self.group.provider.value:
-            self._provider.untag(machine.provider_id)
+        id_, is_ours = machine.provider_id, machine.provider == self.group.provider.value
+        if id_ is not None and is_ours and not census.is_another_s(stock, machine, id_):
+            if census.is_ended(machine) and self._provider.find(id_) is not None:
+                raise ScaleError(
+                    f"{machine.id}: has failed, and is still at the provider, which is asked to"
+                    " delete it: wait for that, or delete it there"
+                )
+            self._provider.untag(id_)
         if machine.state in LEAVING and machine.endpoint is not None:
             self._turns.undrain(machine.endpoint)
         if not self._inventory.forget(stock, machine):
@@ -223,6 +216,13 @@ class Desk:
         watch = Watch(self.group, self._engine, self._lock, tell, self._clock)
         return watch.settle(ids, stop)
 
+    def _limited(self) -> ScaleGroup:
+        """Return the group with the limits by which the scaler goes that carries out the wish."""
+        limits = self._lock.limits()
+        if limits is None:
+            return self.group
+        return replace(self.group, min=limits[0], max=limits[1])
+
     def _needs_registrar(self) -> None:
         if self.group.register and self._lock.holder() is None:
             raise ScaleError(
@@ -237,23 +237,6 @@ class Desk:
             if not wished or self._inventory.wish(stock, *wished):
                 return [machine.id for machine, _ in wished]
         raise ScaleError(f"{self.group.name}: its inventory changes all the time: try again")
-
-    def _find(self, stock: Stock, which: str) -> Machine:
-        machines = _ordered(stock)
-        for machine in machines:
-            if which in (machine.id, machine.provider_id):
-                return machine
-        begun = [
-            m for m in machines if m.provider_id is not None and m.provider_id.startswith(which)
-        ]
-        if len(begun) == 1 and len(which) >= SHOWN:
-            return begun[0]
-        numbered = [machine for machine in machines if str(machine.number) == which]
-        if len(numbered) == 1:
-            return numbered[0]
-        raise ScaleError(
-            f"{which}: {self.group.name} has no such machine; secretary scale ls shows them"
-        )
 
     def _turning(self) -> set[str]:
         """Return the ids of the machines in rotation."""
@@ -277,19 +260,3 @@ class Desk:
         }
         loads = self._provider.cpu(list(serving))
         return {serving[each]: load for each, load in loads.items() if each in serving}
-
-
-def _ordered(stock: Stock) -> list[Machine]:
-    machines = [machine for machine, _ in stock.machines.values()]
-    return sorted(machines, key=lambda machine: machine.turn)
-
-
-def _rows(stock: Stock, seen: dict[str, Seen], rotation: Rotation) -> list[Row]:
-    return [
-        Row(
-            machine,
-            seen.get(machine.id),
-            rotation.word(machine.address, machine.port, stock.own_since(machine)),
-        )
-        for machine in _ordered(stock)
-    ]

@@ -19,7 +19,7 @@ from secretary.core.machine import Machine, MachineState, Stock
 from secretary.core.scaling import ScaleGroup
 from secretary.scaler import census, lifecycle
 from secretary.scaler.calls import Calls
-from secretary.scaler.changes import adopted, became, begun, failed, placed, refused
+from secretary.scaler.changes import became, begun, failed, placed, refused
 from secretary.scaler.known import Known
 from secretary.scaler.lifecycle import (
     Ask,
@@ -32,6 +32,7 @@ from secretary.scaler.lifecycle import (
     Sight,
     Step,
 )
+from secretary.scaler.missed import Missed
 from secretary.scaler.ports import Inventory, Lock, Provider, Seen, Standing, Turns
 from secretary.scaler.report import Report
 from secretary.scaler.wishes import wished
@@ -70,8 +71,10 @@ class Engine:
         self._names = names
         self._calls = Calls(provider, group.name, clock)
         self._known = Known(clock)
+        self._missed = Missed(clock)
         self._alarms: list[str] = []
         self._failures = 0
+        self._meanwhile: Callable[[], None] = lambda: None
 
     def hold(self) -> bool:
         """Take the lock or keep it; say whether it is ours."""
@@ -83,11 +86,12 @@ class Engine:
         `meanwhile` is called now and then while calls of the provider are under way.
         """
         self._alarms, self._failures = [], 0
+        self._meanwhile = meanwhile
         if not self.hold():
             return Report(self._inventory.stock(), is_held=False)
         stock = self._inventory.stock()
         known = self._known.look(stock)
-        rotation = self._turns.look()
+        rotation = self._missed.look(self._turns.look())
         if not self._calls.may_be_made:
             return Report(stock, [self._calls.trouble])
         try:
@@ -102,7 +106,7 @@ class Engine:
         self._alarms += found.alarms
         for double in found.doubles:
             self._calls.delete(double.provider_id)
-        if self._take_in(stock, found.strays):
+        if self._take_in(stock, found.strays[:MOST_AT_ONCE]):
             stock = self._inventory.stock()
         if not found.seen and census.is_elsewhere(stock, rotation):
             self._alarms.append(_ELSEWHERE)
@@ -115,9 +119,9 @@ class Engine:
                 calls += self._call(step, sight, revision)
             else:
                 self._do(step, sight, revision, stock)
-        self._finish(calls, meanwhile)
+        self._finish(calls)
         self._alarms += stock.rejected.values()
-        return Report(self._inventory.stock(), self._alarms)
+        return Report(self._inventory.stock(), self._alarms, strangers=len(found.strangers))
 
     def is_moving(self, last: Stock) -> bool:
         """Whether something is to be done, or has changed since `last`. Asks no provider."""
@@ -135,7 +139,8 @@ class Engine:
         self._alarms += found.alarms
         sights = census.sights(stock, found.seen, rotation, self._now(), {})
         steps = [(sight.machine, self._next(sight, sights)) for sight, _ in sights]
-        return Report(stock, self._alarms, steps)
+        self._alarms += stock.rejected.values()
+        return Report(stock, self._alarms, steps, strangers=len(found.strangers))
 
     def close(self) -> None:
         """Wait for the calls under way, let the lock go."""
@@ -144,13 +149,9 @@ class Engine:
 
     def _take_in(self, stock: Stock, strays: Sequence[Seen]) -> bool:
         """Take machines that serve here into an inventory that has lost them."""
-        now = self._now()
         for stray in strays:
             _log.warning("%s: carries the tag and was in no inventory: taken in", stray.name)
-        taken = [
-            (adopted(wished(self._group, each.name, now), each, "found by its tag"), 0)
-            for each in strays[:MOST_AT_ONCE]
-        ]
+        taken = [(census.taken_in(self._group, each, self._now()), 0) for each in strays]
         return bool(taken) and self._inventory.wish(stock, *taken)
 
     def _next(self, sight: Sight, sights: Sequence[tuple[Sight, int]]) -> Step:
@@ -176,7 +177,7 @@ class Engine:
             case Keep(endpoint) if endpoint is not None:
                 if not self._turns.undrain(endpoint):
                     self._alarms.append(f"{machine.id}: an operator's drain keeps it out")
-            case Forget(reason) if self._is_gone(machine):
+            case Forget(reason) if self._is_gone(machine, stock):
                 # A key that we have not set, or that keeps another out by now, is not ours.
                 ours = machine.state in (MachineState.DRAINING, MachineState.DELETING)
                 at = machine.endpoint if ours else None
@@ -184,24 +185,29 @@ class Engine:
                 if self._inventory.remove(machine, revision, drain=drain):
                     _log.info("%s: out of the inventory: %s", machine.id, reason)
 
-    def _is_gone(self, machine: Machine) -> bool:
+    def _is_gone(self, machine: Machine, stock: Stock) -> bool:
         """Whether the provider has it no more: lists of several pages may skip one.
 
         One that has lost its tag gets it back, so that it is listed again.
         """
-        if machine.provider_id is None:
+        name = machine.id if machine.asked is not None else None
+        id_ = machine.provider_id or name  # what a lost request has made late has our name
+        if id_ is None:
             return True
         if (refusal := self._calls.refusal(machine.id)) is not None:
             self._alarms.append(f"{machine.id}: {refusal}")
             return False
+        if not self._calls.may_be_made:
+            return False
         try:
-            if self._provider.find(machine.provider_id) is None:
+            found = self._calls.ask(self._provider.find, id_, self._keep)
+            if found is None or census.is_another_s(stock, machine, found.provider_id):
                 self._calls.answered(machine.id)
                 return True
-            if machine.state in (MachineState.DELETING, MachineState.FAILED):
-                self._provider.delete(machine.provider_id)
+            if machine.state is MachineState.DELETING or census.is_ended(machine):
+                self._calls.ask(self._provider.delete, found.provider_id, self._keep)
                 return False
-            self._provider.tag(machine.provider_id)
+            self._calls.ask(self._provider.tag, found.provider_id, self._keep)
             self._alarms.append(f"{machine.id}: had lost the group's tag, and has it again")
         except CloudError as error:
             self._alarms.append(f"{machine.id}: {error}")
@@ -212,7 +218,7 @@ class Engine:
         """Replace a machine that does not serve, if that was not done too often of late."""
         machine, now = sight.machine, self._now()
         if machine.adopted and sight.seen is not None:
-            self._alarms.append(f"{machine.id}: {reason}; it was adopted, and is left as it is")
+            self._write(failed(machine, reason, now), revision)
             return
         may_work = sight.seen is not None and sight.seen.standing is not Standing.BROKEN
         others = (each for each, _ in stock.machines.values() if each.id != machine.id)
@@ -221,7 +227,7 @@ class Engine:
             self._alarms.append(f"{machine.id}: {reason}; another is being replaced")
             return
         of_late = self._failures + sum(
-            each.state is MachineState.FAILED and now - each.since < lifecycle.REMEMBER
+            census.is_ended(each) and now - each.since < lifecycle.REMEMBER
             for each, _ in stock.machines.values()
         )
         why = f"in place of {machine.id}"
@@ -255,14 +261,14 @@ class Engine:
         _log.info("%s: asking %s for it", machine.id, machine.provider)
         return [(self._calls.create(machine.id), asked, written)]
 
-    def _finish(self, calls: Sequence[Call], meanwhile: Callable[[], None]) -> None:
-        """Write down what became of the calls, and keep the lock meanwhile."""
+    def _keep(self) -> None:
+        """Keep the lock while calls are under way."""
+        self.hold()
+        self._meanwhile()
 
-        def kept() -> None:
-            self.hold()
-            meanwhile()
-
-        self._calls.finish({call for call, _, _ in calls}, kept)
+    def _finish(self, calls: Sequence[Call]) -> None:
+        """Write down what became of the calls."""
+        self._calls.finish({call for call, _, _ in calls}, self._keep)
         for call, machine, revision in calls:
             try:
                 answer = call.result()

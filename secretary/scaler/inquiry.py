@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from secretary.core.scaling import ScaleGroup, ScaleSettings
 from secretary.core.settings import LogLevel
 from secretary.runtime import logs
+from secretary.scaler import wishes
 from secretary.scaler.desk import Desk
 from secretary.scaler.engine import Engine
 from secretary.scaler.meters import open_meter
@@ -54,7 +55,7 @@ def opened(
         stack.callback(etcd.close)
         provider = open_provider(group, environ)
         stack.callback(provider.close)
-        lock = Lock(etcd, group.name, LOCK_TTL_S)
+        lock = Lock(etcd, group.name, LOCK_TTL_S, (group.min, group.max))
         inventory = Inventory(etcd, group.name, lock)
         turns = Turns(etcd, settings.prefix, group.service, lock)
         name = names(group)
@@ -119,7 +120,7 @@ def reserved_address(
 
 def names(group: ScaleGroup) -> Callable[[], str]:
     """Return what gives each machine of a group a name that no other has."""
-    prefix = group.name_prefix or group.name
+    prefix = wishes.prefix(group)
     return lambda: f"{prefix}-{secrets.token_hex(4)}"
 
 

@@ -142,6 +142,18 @@ class Sight:
         return min(passed, self.known) if passed >= timedelta(0) else self.known
 
     @property
+    def is_moved(self) -> bool:
+        """Whether it is at another address than the one that was known."""
+        if self.seen is None or self.seen.address is None:
+            return False
+        return (self.seen.address, self.seen.port) != (self.machine.address, self.machine.port)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it has ended, and what is said of its address is another's by now."""
+        return self.is_succeeded and (self.seen is None or self.seen.address is None)
+
+    @property
     def is_settled(self) -> bool:
         """Whether lists have had their time to show it; after a jump the provider is asked too."""
         return self.now - self.machine.since >= SETTLE
@@ -189,8 +201,15 @@ def _serving(sight: Sight, _: ScaleGroup) -> Step:
 def _draining(sight: Sight, group: ScaleGroup) -> Step:
     machine = sight.machine
     if sight.seen is None:
-        return Forget("deleted behind our back") if sight.is_settled else Stay()
-    if machine.endpoint is None:
+        if not sight.is_settled:
+            return Stay()
+        if machine.provider_id is None and machine.asked is not None:
+            # The request may be carried out late: it is deleted then.
+            return Become(MachineState.FAILED, "its request had no answer, and was taken back")
+        return Forget("deleted behind our back")
+    if sight.is_moved and not sight.is_draining:
+        return Become(MachineState.DRAINING, machine.reason, sight.seen)
+    if machine.endpoint is None or sight.is_over:
         return Become(MachineState.DELETING, machine.reason)
     if not sight.is_draining:
         return Drain(machine.endpoint)
@@ -212,11 +231,25 @@ def _deleting(sight: Sight, _: ScaleGroup) -> Step:
 
 
 def _failed(sight: Sight, _: ScaleGroup) -> Step:
+    if sight.machine.is_left:
+        return _left_alone(sight)
     if sight.seen is not None:
+        if sight.is_moved:
+            return Become(MachineState.FAILED, sight.machine.reason, sight.seen)
+        if sight.word is not Word.ABSENT and not sight.is_over:
+            # It could not be deleted, and is in rotation again.
+            return Become(MachineState.DRAINING, sight.machine.reason)
         return Delete(sight.seen.provider_id)
     # By the wall's clock: no verb runs for an hour.
     is_old = sight.now - sight.machine.since >= REMEMBER
     return Forget("failed an hour ago") if is_old else Stay()
+
+
+def _left_alone(sight: Sight) -> Step:
+    """Return what follows when it has failed, and is not ours to delete."""
+    if sight.word in (Word.APPLIED, Word.DRAINED):
+        return Become(MachineState.SERVING, seen=sight.seen)
+    return Forget("deleted behind our back") if sight.seen is None and sight.is_settled else Stay()
 
 
 def _gone(sight: Sight) -> Step | None:

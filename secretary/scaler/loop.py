@@ -14,8 +14,8 @@ from datetime import UTC, datetime
 from typing import Final
 
 from secretary.core.errors import ScaleError, SecretaryError
-from secretary.core.machine import MachineState
 from secretary.core.scaling import PolicySettings, ScaleGroup
+from secretary.scaler.census import is_ended
 from secretary.scaler.desk import Desk
 from secretary.scaler.engine import MOST_AT_ONCE, Engine
 from secretary.scaler.plan import added_s_ago
@@ -220,7 +220,7 @@ class GroupLoop:
         if decision.reason != self._said and decision.target != number:
             _log.info("%s: %s", self.group.name, decision.reason)
             self._said = decision.reason
-        failed = sum(m.state is MachineState.FAILED for m, _ in self.report.stock.machines.values())
+        failed = sum(is_ended(machine) for machine, _ in self.report.stock.machines.values())
         if decision.target > number and failed > self.group.max_replacements:
             alarm = f"{failed} machines have failed within the hour: no more are asked for"
             self.report = replace(self.report, alarms=[*self.report.alarms, alarm])

@@ -48,6 +48,8 @@ class Machines:
 
     serving: int
     coming: int = 0
+    unknown: int = 0
+    """Of which nobody can say whether they serve: none are made in their place."""
 
     @property
     def number(self) -> int:
@@ -131,9 +133,10 @@ def too_close(settings: PolicySettings) -> str | None:
 
 
 def _too_few(at: Situation) -> Decision | None:
-    if at.machines.number >= at.limits.least:
+    target = at.limits.least - at.machines.unknown
+    if at.machines.number >= target:
         return None
-    return at.becomes(at.limits.least, f"{_machines(at.machines.number)}, fewer than min")
+    return at.becomes(target, f"{_machines(at.machines.number)}, fewer than min")
 
 
 def _too_many(at: Situation) -> Decision | None:
@@ -163,7 +166,8 @@ def _more(at: Situation) -> Decision | None:
         f"{at.said(load, machines.serving)} over {settings.up_window_s:g} s"
         f" at {_machines(machines.serving)}, at or above {at.threshold(settings.up_at)}"
     )
-    if machines.number >= at.limits.most:
+    most = at.limits.most - machines.unknown
+    if machines.number >= most:
         return at.stays(f"{why}, and more than max there may not be")
     wanted = max(at.enough(load), machines.serving + 1)
     if wanted <= machines.number:
@@ -171,7 +175,7 @@ def _more(at: Situation) -> Decision | None:
     passed_s = at.now_s - at.past.added_s
     if passed_s < settings.up_cooldown_s:
         return at.stays(f"{why}, but machines were added {passed_s:.0f} s ago")
-    return at.becomes(min(wanted, machines.number + settings.up_step, at.limits.most), why)
+    return at.becomes(min(wanted, machines.number + settings.up_step, most), why)
 
 
 def _fewer(at: Situation) -> Decision | None:

@@ -19,3 +19,5 @@ class Report:
     steps: Sequence[tuple[Machine, Step]] = ()
     """What was to be done next for each machine, before it was done."""
     is_held: bool = True
+    strangers: int = 0
+    """Machines with the group's tag that no inventory knows, and that have no record here."""

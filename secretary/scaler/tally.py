@@ -19,7 +19,8 @@ def counted(report: Report) -> Machines:
     """Return how many serve and how many are to."""
     alive = wishes.alive(report.stock)
     serving = sum(machine.state is MachineState.SERVING for machine in alive)
-    return Machines(serving, len(alive) - serving)
+    unknown = len(report.stock.rejected) + report.strangers
+    return Machines(serving, len(alive) - serving, unknown)
 
 
 def measured(meter: Meter, report: Report) -> list[Sample]:
@@ -38,4 +39,4 @@ def registered(report: Report) -> Sequence[Machine]:
     """Return the machines that a secretary here is to keep the records of."""
     gone = (MachineState.REQUESTED, MachineState.DELETING, MachineState.FAILED)
     machines = (machine for machine, _ in report.stock.machines.values())
-    return [m for m in machines if m.address is not None and m.state not in gone]
+    return [m for m in machines if m.address is not None and (m.is_left or m.state not in gone)]

@@ -1,5 +1,6 @@
 """What may be wished for: machines to come, and machines to go. Pure; refuses with one line."""
 
+import math
 import re
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
@@ -19,6 +20,16 @@ ALIVE: Final = (MachineState.REQUESTED, MachineState.BOOTING, MachineState.SERVI
 def is_name(name: str) -> bool:
     """Whether a machine of this name can be in the inventory."""
     return re.match(NAME_PATTERN, name) is not None
+
+
+def is_ours(group: ScaleGroup, name: str) -> bool:
+    """Whether a machine of this name was made for the group."""
+    return re.fullmatch(re.escape(prefix(group)) + "-[0-9a-f]{8}", name) is not None
+
+
+def prefix(group: ScaleGroup) -> str:
+    """Return what the names of its machines begin with."""
+    return group.name_prefix or group.name
 
 
 def alive(stock: Stock) -> list[Machine]:
@@ -46,8 +57,11 @@ def wished(
 def more(
     group: ScaleGroup, stock: Stock, names: Sequence[str], now: datetime, reason: str
 ) -> list[Machine]:
-    """Return machines to be added, of these names. ScaleError beyond the group's maximum."""
-    there = len(alive(stock))
+    """Return machines to be added, of these names. ScaleError beyond the group's maximum.
+
+    An entry that cannot be read may be of a machine that serves.
+    """
+    there = len(alive(stock)) + len(stock.rejected)
     if there + len(names) > group.max:
         raise ScaleError(
             f"{group.name}: {len(names)} more than the {there} that it has are beyond its max of"
@@ -69,10 +83,20 @@ def fewer(
 ) -> list[tuple[Machine, int]]:
     """Return the machines that are to go, with their revisions. ScaleError below the minimum.
 
-    Those that do not serve go first; of the others as the group has chosen. `turning` are the ids
-    of those in rotation, `load` is by id. `to_none` is for the last in rotation, too.
+    Those that do not serve go first; of the others as the group has chosen. What was adopted goes
+    only when it is named, or with all. `turning` are the ids of those in rotation, `load` is by
+    id. `to_none` is for the last in rotation, too.
     """
-    candidates = sorted(alive(stock), key=lambda machine: _rank(group, machine, load))
+    if stock.rejected:
+        first = min(stock.rejected.values())
+        raise ScaleError(f"{group.name}: none is chosen while this stands: {first}")
+    there = [machine for machine in alive(stock) if to_none or not machine.adopted]
+    if len(there) < min(number, len(alive(stock))):
+        raise ScaleError(
+            f"{group.name}: has no machine that could go, but those that were adopted: secretary"
+            f" scale down {group.name} MACHINE"
+        )
+    candidates = sorted(there, key=lambda machine: _rank(group, machine, load))
     return leaving(group, stock, candidates[:number], now, reason, turning, to_none=to_none)
 
 
@@ -126,5 +150,5 @@ def _rank(group: ScaleGroup, machine: Machine, load: Mapping[str, float]) -> tup
     serves = machine.state is MachineState.SERVING
     by_load = group.first is Choice.LEAST_LOADED and serves
     is_other_s = machine.provider != group.provider.value  # nobody here can delete it
-    least = load.get(machine.id, float("inf")) if by_load else 0.0
-    return is_other_s, serves, least, machine.turn
+    least = load.get(machine.id, math.inf) if by_load else 0.0
+    return is_other_s, serves, math.inf if math.isnan(least) else least, machine.turn

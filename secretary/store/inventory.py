@@ -26,13 +26,28 @@ FORGOTTEN: Final = "/secretary/forgotten"
 """Under which are those that an operator has taken out: not to be taken in by themselves."""
 
 
+class _Held(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What stands in a lock: who has it since when, and by which limits of the group."""
+
+    host: str
+    since: str = ""
+    limits: tuple[int, int] | None = None
+
+
+_held: Final = msgspec.json.Decoder(_Held)
+
+
 class Lock:
     """The right to act on a group, held under a lease. Raises what `Etcd` raises."""
 
-    def __init__(self, etcd: Etcd, group: str, ttl_s: int) -> None:
+    def __init__(
+        self, etcd: Etcd, group: str, ttl_s: int, limits: tuple[int, int] | None = None
+    ) -> None:
+        """`limits` are the fewest and the most machines, for others to keep to while we hold it."""
         self.key = f"{LOCKS}/{group}"
         self.ttl_s = ttl_s
         self._etcd = etcd
+        self._limits = limits
         self._session: Session | None = None
 
     @property
@@ -62,7 +77,8 @@ class Lock:
             return False
         # Kept before it is written: of a write whose answer is lost the next call finds out.
         self._session = session = Session(self._etcd, self.ttl_s)
-        word = msgspec.json.encode({"host": socket.gethostname(), "since": now})
+        held = _Held(socket.gethostname(), now, self._limits)
+        word = msgspec.json.encode(held)
         put = Put(self.key, word, session.lease)
         if not self._etcd.commit([ModIs(self.key, 0)], [put]).succeeded:
             # Ours, if it is a call that was made twice.
@@ -78,9 +94,17 @@ class Lock:
         found = self._etcd.get(self.key)
         if found is None:
             return None
-        with contextlib.suppress(msgspec.DecodeError, KeyError, TypeError):
-            return str(msgspec.json.decode(found.value)["host"])
+        with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError):
+            return _held.decode(found.value).host
         return "somebody"
+
+    def limits(self) -> tuple[int, int] | None:
+        """Return the fewest and the most machines by which goes who has it; None if unknown."""
+        found = self._etcd.get(self.key)
+        if found is not None:
+            with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError):
+                return _held.decode(found.value).limits
+        return None
 
     def release(self) -> None:
         """Let the next one in now."""
@@ -130,7 +154,8 @@ class Inventory:
         has wished for something since `stock` was taken: the limits of a group hold for all wishes
         together.
         """
-        back = [m.id for m, _ in wishes if m.id in stock.forgotten]
+        news = {each for machine, _ in wishes for each in (machine.id, machine.provider_id)}
+        back = [name for name, id_ in stock.forgotten.items() if name in news or id_ in news]
         also = [Delete(f"{self._forgotten}{each}") for each in back]
         return self._numbered([], list(wishes), stock, *also) is not None
 

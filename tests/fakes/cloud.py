@@ -76,7 +76,7 @@ class FakeCloud:
         """Return how often a call came."""
         return sum(1 for name, _ in self.calls if name == call)
 
-    def make(self, name: str, *tags: str) -> str:
+    def make(self, name: str, *tags: str, created: datetime | None = None) -> str:
         """Make a machine and return its id."""
         with self._lock:
             number = next(self._numbers)
@@ -84,7 +84,7 @@ class FakeCloud:
             address = f"10.9.{number // 250}.{number % 250 + 1}"
             seen = Seen(
                 f"fake-{number}", name, standing, address if self.boots else None,
-                datetime.now(UTC), "small", detail=standing.value,
+                created or datetime.now(UTC), "small", detail=standing.value,
             )  # fmt: skip
             self.machines[seen.provider_id] = FakeMachine(seen, set(tags), not self.is_lagging)
             return seen.provider_id
@@ -98,6 +98,10 @@ class FakeCloud:
     def move(self, name: str, address: str) -> None:
         """Give a machine another address."""
         self._change(name, address=address)
+
+    def rename(self, name: str, another: str) -> None:
+        """Give a machine another name, as somebody at the cloud's own console would."""
+        self._change(name, name=another)
 
     def spoil(self, name: str, detail: str = "error") -> None:
         """Let a machine break: it is there, and will not serve."""
@@ -171,7 +175,7 @@ class FakeCloud:
             (id_,) = self.named(name)
             return self.machines[id_]
 
-    def _change(self, name: str, **what: object) -> None:
+    def _change(self, name: str, /, **what: object) -> None:
         with self._lock:
             machine = self._only(name)
             machine.seen = replace(machine.seen, **what)  # type: ignore[arg-type]

@@ -95,7 +95,7 @@ class Bed:
     def scaler(self, fuse: Fuse | None = None) -> Iterator[tuple[Engine, Desk]]:
         """A scaler's process: with its own lock, ended without a goodbye when its fuse burns."""
         fuse = fuse or Fuse()
-        lock = Lock(self.etcd, self.group.name, 60)
+        lock = Lock(self.etcd, self.group.name, 60, (self.group.min, self.group.max))
         provider = self.cloud.provider(self.group.name)
         inventory: Any = Fused(Inventory(self.etcd, self.group.name, lock), fuse)
         turns: Any = Fused(Turns(self.etcd, self.prefix, self.group.service, lock), fuse)

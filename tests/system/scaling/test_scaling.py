@@ -1,6 +1,7 @@
 """A group's machines: asked for once, in service, drained, gone; whatever happens in between."""
 
 import contextlib
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -351,9 +352,23 @@ def test_of_two_with_one_name_one_is_deleted(bed: Bed) -> None:
     bed.up(1)
     (name,) = bed.stock()
     kept = bed.stock()[name].provider_id
-    bed.cloud.make(name, f"secretary-{bed.group.name}")
+    first = bed.cloud.machines[kept or ""].seen.created
+    bed.cloud.make(name, f"secretary-{bed.group.name}", created=first + timedelta(seconds=2))
     bed.turns_until(lambda: len(bed.cloud.machines) == 1)
     assert list(bed.cloud.machines) == [kept]
+
+
+def test_a_second_one_that_a_person_has_made_under_the_same_name_is_left_alone(bed: Bed) -> None:
+    """As from a snapshot of the first, later, by hand."""
+    bed.up(1)
+    ((name, machine),) = bed.stock().items()
+    later = bed.cloud.machines[machine.provider_id or ""].seen.created + timedelta(seconds=61)
+    bed.cloud.make(name, f"secretary-{bed.group.name}", created=later)
+    for _ in range(3):
+        assert any("rename it, or take the tag off" in alarm for alarm in bed.turn().alarms)
+        bed.pass_s(60)
+    assert bed.cloud.names == [name, name]
+    assert bed.stock()[name].provider_id == machine.provider_id
 
 
 def test_a_machine_can_be_adopted_and_forgotten(bed: Bed) -> None:

@@ -173,3 +173,53 @@ def test_a_turn_is_nobody_s_who_does_not_hold_the_lock(bed: Bed) -> None:
         assert one.turn().is_held
         assert not two.turn().is_held
         assert bed.cloud.count("create") == 1
+
+
+def test_the_limits_are_of_the_scaler_that_runs_whatever_is_known_here(bed: Bed) -> None:
+    """As of a verb on a host without scale.toml."""
+    bed.up(3)
+    bed.end()
+    bed.group = replace(bed.group, min=3, max=4)
+    with bed.scaler() as (running, _):
+        assert running.hold()
+        bed.group = replace(bed.group, min=1, max=20)
+        with bed.scaler() as (_, desk):
+            with pytest.raises(ScaleError, match="below its min of 3"):
+                desk.down(None)
+            with pytest.raises(ScaleError, match="beyond its max of 4"):
+                desk.up(2)
+            with pytest.raises(ScaleError, match="from its min of 3 to its max of 4"):
+                desk.to(2)
+    with bed.scaler() as (_, desk):
+        assert desk.down(None)
+
+
+def test_one_that_is_gone_is_not_shown_with_the_record_of_who_has_its_address(bed: Bed) -> None:
+    bed.up(2)
+    broken, other = sorted(bed.stock())
+    address = bed.stock()[broken].address or ""
+    bed.cloud.spoil(broken)
+    bed.deregister(address)
+    bed.turns_until(lambda: not bed.cloud.named(broken))
+    bed.cloud.move(other, address)
+    bed.turns_until(lambda: bed.stock()[other].address == address)
+    with bed.scaler() as (_, desk):
+        words = {row.machine.id: row.word.value for row in desk.machines().rows}
+    assert words[broken] == "absent"
+    assert words[other] != "absent"
+
+
+def test_one_that_has_failed_is_not_forgotten_while_the_provider_still_has_it(bed: Bed) -> None:
+    """It would run on, and nobody would know."""
+    bed.up(2)
+    broken = sorted(bed.stock())[0]
+    bed.cloud.spoil(broken)
+    bed.deregister(bed.stock()[broken].address or "")
+    bed.cloud.fail("delete", CloudRefused("it is locked"), times=99)
+    bed.turns_until(lambda: bed.states()[broken] == "failed")
+    with bed.scaler() as (_, desk), pytest.raises(ScaleError, match="still at the provider"):
+        desk.forget(broken)
+    bed.cloud.vanish(broken)
+    with bed.scaler() as (_, desk):
+        desk.forget(broken)
+    assert broken not in bed.states()

@@ -155,3 +155,23 @@ def test_a_verb_that_is_told_twice_to_end_lets_the_lock_go(
         verb.process.send_signal(signal.SIGTERM)
         verb.process.wait(30)
     assert bed.etcd.get(lock) is None
+
+
+def test_a_group_that_only_fails_is_left_alone_before_it_costs_more(
+    bed: Bed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As with an image that is gone: what has failed leaves the group below its min."""
+    monkeypatch.setattr("secretary.scaler.loop.TURN_S", 0.01)
+    bed.cloud.quota = 0
+    bed.group = replace(bed.group, max_replacements=2, policy=PolicySettings(interval_s=0.02))
+    with bed.scaler() as (engine, desk):
+        loop = GroupLoop(bed.group, engine, desk, Meter(), None, None, lambda: None)
+        loop.start()
+        try:
+            wait_for(lambda: any("no more are asked for" in each for each in loop.report.alarms))
+            asked, turns = bed.cloud.count("create"), bed.cloud.count("machines")
+            wait_for(lambda: bed.cloud.count("machines") > turns + 10)
+        finally:
+            loop.stop()
+            assert loop.join()
+    assert bed.cloud.count("create") == asked == 3

@@ -1,9 +1,13 @@
 """What a scaler that was overtaken, misled or looked away must not do."""
 
+import threading
+
 import pytest
 from msgspec.structs import replace
 
+from secretary.core.errors import CloudAway, CloudBusy, CloudRefused
 from secretary.core.machine import MachineState
+from secretary.scaler.missed import MISSED_S
 from secretary.store.inventory import Inventory, Lock
 from secretary.store.kv import Delete, Put
 from secretary.store.turns import Turns
@@ -176,3 +180,157 @@ def test_an_operator_s_drain_outlives_that_its_machine_is_kept(bed: Bed) -> None
     assert any(f"{going}: an operator's drain keeps it out" in each for each in report.alarms)
     assert bed.etcd.get(drain) is not None
     bed.etcd.commit([], [Delete(drain)])
+
+
+def test_a_lost_request_that_is_taken_back_leaves_nothing_behind(bed: Bed) -> None:
+    """The machine was made all the same, and no list shows it before the drain is long over."""
+    bed.up(1)
+    bed.cloud.is_lagging = True
+    bed.cloud.fail("create", CloudAway("no answer"), is_applied=True)
+    with bed.scaler() as (_, desk):
+        (name,) = desk.up(1)
+        bed.turns_until(lambda: bed.stock()[name].trouble != "")
+        desk.down(name)
+    bed.jump_s(7200)
+    for _ in range(4):
+        bed.turn()
+        bed.pass_s(60)
+    assert bed.states()[name] == "failed"
+    bed.cloud.list_all()
+    bed.turns_until(lambda: not bed.cloud.named(name))
+    bed.pass_s(3600)
+    bed.turns_until(lambda: name not in bed.states())
+
+
+def test_a_lost_request_is_not_forgotten_while_the_cloud_has_a_machine_of_its_name(
+    bed: Bed,
+) -> None:
+    bed.up(1)
+    bed.cloud.fail("create", CloudAway("no answer"))
+    with bed.scaler() as (_, desk):
+        (name,) = desk.up(1)
+    bed.turns_until(lambda: bed.states()[name] == "failed", each_s=30)
+    bed.cloud.make(name)  # without its tag
+    bed.jump_s(7200)
+    bed.turns_until(lambda: not bed.cloud.named(name))
+    bed.turns_until(lambda: name not in bed.states())
+
+
+def test_two_that_change_addresses_before_one_leaves_are_told_apart(bed: Bed) -> None:
+    bed.up(2)
+    first, second = sorted(bed.stock())
+    here, there = bed.stock()[first].address or "", bed.stock()[second].address or ""
+    bed.cloud.move(first, there)
+    bed.cloud.move(second, here)
+    with bed.scaler() as (_, desk):
+        desk.down(first)
+    drains: set[str] = set()
+
+    def gone() -> bool:
+        drains.update(
+            each for each in (here, there) if bed.etcd.get(f"/secretary/drain/web/{each}")
+        )
+        return not bed.cloud.named(first)
+
+    bed.turns_until(gone)
+    assert drains == {there}
+    bed.deregister(there)
+    bed.turns_until(lambda: first not in bed.states())
+    assert bed.states()[second] == "serving"
+
+
+def test_one_that_has_failed_and_serves_again_is_not_cut_off(bed: Bed) -> None:
+    """Its deletion was refused for a while, and its record is back."""
+    bed.up(2)
+    failed = sorted(bed.stock())[0]
+    address = bed.stock()[failed].address or ""
+    bed.cloud.spoil(failed)
+    bed.deregister(address)
+    bed.cloud.fail("delete", CloudRefused("it is locked"), times=2)
+    bed.turns_until(lambda: bed.states()[failed] == "failed" and bed.count(SERVING) == 2)
+    bed.records.put(f"{address}:80")
+    drain = f"/secretary/drain/web/{address}"
+    bed.turns_until(lambda: bed.etcd.get(drain) is not None)
+    assert bed.cloud.named(failed)
+    bed.turns_until(lambda: failed not in bed.states())
+    assert not bed.cloud.named(failed)
+    assert bed.etcd.get(drain) is None
+
+
+def test_a_cloud_that_is_busy_is_not_asked_for_each_that_has_gone(bed: Bed) -> None:
+    bed.up(4)
+    for gone in sorted(bed.stock())[:3]:
+        bed.deregister(bed.stock()[gone].address or "")
+        bed.cloud.vanish(gone)
+    bed.pass_s(60)
+    bed.cloud.fail("find", CloudBusy("too many", 600), times=9)
+    bed.turn()
+    bed.pass_s(300)
+    bed.turn()
+    assert bed.cloud.count("find") == 1
+    bed.cloud.mend()
+    bed.pass_s(300)
+    bed.turns_until(lambda: len(bed.stock()) == 1)
+
+
+def test_others_get_their_turn_while_it_is_asked_whether_one_is_gone(
+    bed: Bed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("secretary.scaler.calls.RENEW_S", 0.02)
+    bed.up(2)
+    bed.end()
+    gone = sorted(bed.stock())[0]
+    bed.deregister(bed.stock()[gone].address or "")
+    bed.cloud.vanish(gone)
+    called = threading.Event()
+    with bed.scaler() as (engine, _):
+        engine.turn()
+        bed.pass_s(60)
+        with bed.cloud.hold("find"):
+            turn = threading.Thread(target=engine.turn, args=(called.set,))
+            turn.start()
+            assert called.wait(20)
+            assert gone in bed.states()
+        turn.join()
+    assert gone not in bed.states()
+
+
+def test_a_renderer_that_falls_silent_is_waited_for_before_a_machine_is_deleted(bed: Bed) -> None:
+    """It is hung or cut off, and its proxy still sends requests by what it had applied."""
+    renderer = f"/secretary/renderers/{bed.prefix.strip('/')}"
+    word = b'{"prefix": "%s", "applied": 9000000000, "drain_applied": 0}' % bed.prefix.encode()
+    bed.up(3)
+    bed.etcd.commit([], [Put(renderer, word, 0)])
+    bed.turn()
+    with bed.scaler() as (_, desk):
+        (name,) = desk.down(None)
+    bed.etcd.commit([], [Delete(renderer)])  # its lease has ended
+    alarms: list[str] = []
+    for _ in range(int(MISSED_S / 30) - 1):
+        alarms += bed.turn().alarms
+        bed.register()
+        bed.pass_s(30)
+    assert bed.cloud.named(name)
+    assert any("its drain is not applied by every renderer" in alarm for alarm in alarms)
+    bed.turns_until(lambda: not bed.cloud.named(name), each_s=30)
+    bed.turns_until(lambda: name not in bed.states())
+
+
+def test_a_renderer_that_falls_silent_and_comes_back_is_waited_for_no_more(bed: Bed) -> None:
+    renderer = f"/secretary/renderers/{bed.prefix.strip('/')}"
+    word = b'{"prefix": "%s", "applied": 9000000000, "drain_applied": %d}'
+    bed.up(3)
+    bed.etcd.commit([], [Put(renderer, word % (bed.prefix.encode(), 0), 0)])
+    bed.turn()
+    with bed.scaler() as (_, desk):
+        (name,) = desk.down(None)
+    bed.etcd.commit([], [Delete(renderer)])
+    drain = f"/secretary/drain/web/{bed.stock()[name].address}"
+    bed.turns_until(lambda: bed.etcd.get(drain) is not None)
+    bed.turn()
+    assert bed.stock()[name].drained is None
+    bed.etcd.commit([], [Put(renderer, word % (bed.prefix.encode(), 9000000000), 0)])
+    bed.turn()
+    assert bed.stock()[name].drained is not None
+    bed.turns_until(lambda: name not in bed.states())
+    bed.etcd.commit([], [Delete(renderer)])

@@ -92,8 +92,10 @@ def test_a_renderer_that_never_applies_a_drain_is_waited_for() -> None:
 
 
 def test_one_without_an_address_has_nothing_to_drain() -> None:
-    machine = {"address": None}
-    assert step(sight("draining", machine=machine), GROUP) == Become(MachineState.DELETING, "")
+    none = {"address": None}
+    boots = Seen("7", "web-1", Standing.BOOTING, None, NOW, "small")
+    over = step(sight("draining", boots, machine=none), GROUP)
+    assert over == Become(MachineState.DELETING, "")
 
 
 def test_a_record_that_outlives_its_machine_stays_out_of_rotation() -> None:
@@ -108,7 +110,7 @@ def test_an_address_that_another_machine_has_by_now_is_free_at_once() -> None:
 
 
 def test_a_failure_is_deleted_and_remembered_for_an_hour() -> None:
-    assert step(sight("failed"), GROUP) == Delete("7")
+    assert step(sight("failed", word=Word.ABSENT), GROUP) == Delete("7")
     assert step(sight("failed", None), GROUP) == Stay()
     assert step(sight("failed", None, age=LONG), GROUP) == Forget("failed an hour ago")
 
@@ -130,3 +132,31 @@ def test_a_clock_that_was_set_lets_no_time_run_out(hours: int) -> None:
     jumped["known"] = timedelta(seconds=GROUP.boot_timeout_s)
     assert isinstance(step(sight("booting", word=Word.ABSENT, **jumped), GROUP), Fail)
     assert isinstance(step(sight("requested", None, machine=asked, **jumped), GROUP), Fail)
+
+
+def test_one_that_has_failed_and_is_in_rotation_again_leaves_in_order() -> None:
+    for word in (Word.APPLIED, Word.PENDING, Word.DRAINED):
+        back = step(sight("failed", word=word), GROUP)
+        assert isinstance(back, Become)
+        assert back.state is MachineState.DRAINING
+    assert step(sight("failed", word=Word.ABSENT), GROUP) == Delete("7")
+
+
+def test_where_a_late_one_is_becomes_known_before_it_is_deleted() -> None:
+    """It may be in rotation by then."""
+    late = sight("failed", word=Word.ABSENT, machine={"address": None, "provider_id": None})
+    assert step(late, GROUP) == Become(MachineState.FAILED, "", SEEN)
+
+
+def test_one_whose_address_has_changed_is_drained_at_the_new_one() -> None:
+    moved = sight("draining", machine={"address": "10.0.0.9"})
+    assert step(moved, GROUP) == Become(MachineState.DRAINING, "", SEEN)
+    begun = sight("draining", is_draining=True, machine={"address": "10.0.0.9"})
+    assert step(begun, GROUP) == Stay()
+
+
+def test_the_address_of_one_that_has_ended_is_not_drained_when_another_has_it() -> None:
+    ended = Seen("7", "web-1", Standing.BROKEN, None, NOW, "small")
+    assert step(sight("failed", ended, is_succeeded=True), GROUP) == Delete("7")
+    over = step(sight("draining", ended, is_succeeded=True), GROUP)
+    assert over == Become(MachineState.DELETING, "")

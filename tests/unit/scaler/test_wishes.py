@@ -1,5 +1,6 @@
 """What may be wished for of a group, whatever its machines are about."""
 
+import math
 from datetime import timedelta
 
 import pytest
@@ -84,6 +85,7 @@ def test_the_oldest_goes_first() -> None:
     [
         ({"web-1": 40.0, "web-2": 10.0, "web-3": 20.0}, "web-2"),
         ({"web-2": 40.0}, "web-2"),  # of the others nothing is known
+        ({"web-1": math.nan, "web-2": 40.0, "web-3": 50.0}, "web-2"),
         ({}, "web-1"),
     ],
 )
