@@ -123,13 +123,9 @@ class Engine:
         self._alarms += stock.rejected.values()
         return Report(self._inventory.stock(), self._alarms, strangers=len(found.strangers))
 
-    def is_moving(self, last: Stock) -> bool:
-        """Whether something is to be done, or has changed since `last`. Asks no provider."""
-        stock = self._inventory.stock()
-        still = (MachineState.SERVING, MachineState.FAILED)
-        return stock.machines != last.machines or any(
-            machine.state not in still for machine, _ in stock.machines.values()
-        )
+    def has_changed(self, last: Stock) -> bool:
+        """Whether the inventory is another than `last`. Asks no provider."""
+        return self._inventory.stock().machines != last.machines
 
     def look(self) -> Report:
         """Return what a turn would find and do, and do nothing. Needs no lock."""

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from secretary.core.errors import ScaleError, SecretaryError
+from secretary.core.machine import MachineState
 from secretary.core.scaling import PolicySettings, ScaleGroup
 from secretary.scaler.census import is_ended
 from secretary.scaler.desk import Desk
@@ -30,6 +31,9 @@ _log = logging.getLogger(__name__)
 TURN_S: Final = 2.0
 IDLE_S: Final = 15.0
 """Time between turns while nothing moves and nothing is measured: clouds count questions."""
+QUIET_S: Final = 60.0
+"""What has not moved for so long, such as a machine that does not boot, is looked at no oftener."""
+_STILL: Final = (MachineState.SERVING, MachineState.FAILED)
 MOST_PAUSE_S: Final = 30.0
 """The longest pause after turns that went wrong."""
 JOIN_S: Final = 40.0
@@ -70,6 +74,7 @@ class GroupLoop:
         self._look_s = -math.inf
         self._sampled_s = -math.inf
         self._turned_s = -math.inf
+        self._moved_s = -math.inf
         self._said = ""
         self._noted: frozenset[str] = frozenset()
         self._is_acting = False
@@ -149,11 +154,13 @@ class GroupLoop:
         settings, now_s = self.group.policy, time.monotonic()
         is_due = settings is not None and now_s - self._look_s >= settings.interval_s
         may_rest = held and not is_due and now_s - self._turned_s < IDLE_S
-        if may_rest and not self._engine.is_moving(self.report.stock):
+        if may_rest and not self._is_moving(now_s):
             return
-        self.report = self._engine.turn(self._sample)
+        before, self.report = self.report, self._engine.turn(self._sample)
         if not self.report.is_held:
             return  # and the next look finds who has the lock
+        if self.report.stock.machines != before.stock.machines:
+            self._moved_s = now_s
         self._turned_s = now_s
         self._tell_alarms()
         if not self._is_acting:
@@ -164,6 +171,12 @@ class GroupLoop:
             self._look_s = now_s
             self.decision = self._decide(settings)
             self._follow(self.decision)
+
+    def _is_moving(self, now_s: float) -> bool:
+        last = self.report.stock
+        is_under_way = any(machine.state not in _STILL for machine, _ in last.machines.values())
+        is_quiet = now_s - self._moved_s >= QUIET_S
+        return (is_under_way and not is_quiet) or self._engine.has_changed(last)
 
     def _stand_by(self, held: bool) -> None:
         if held or self._said != "standby":

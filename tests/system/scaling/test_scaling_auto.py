@@ -18,7 +18,7 @@ from secretary.scaler.samples import Sample
 from secretary.store.kv import Delete, Put
 from tests.secretaries import Secretary, run
 from tests.system.scaling_bed import Bed, bed_in
-from tests.waiting import wait_for
+from tests.waiting import stays, wait_for
 
 NOWHERE = "tcp://127.0.0.1:1"
 
@@ -61,6 +61,29 @@ def test_a_machine_that_is_slow_in_the_making_leaves_no_gap_in_what_is_measured(
             loop.stop()
             assert loop.join()
     assert ended.is_set()
+
+
+@pytest.mark.parametrize(("quiet_s", "goes_on"), [(3600.0, True), (0.0, False)])
+def test_a_cloud_is_not_asked_for_ever_for_what_does_not_move(
+    bed: Bed, monkeypatch: pytest.MonkeyPatch, quiet_s: float, goes_on: bool
+) -> None:
+    """It counts questions: what does not boot is looked at as seldom as what serves."""
+    monkeypatch.setattr("secretary.scaler.loop.TURN_S", 0.01)
+    monkeypatch.setattr("secretary.scaler.loop.QUIET_S", quiet_s)
+    with bed.scaler() as (engine, desk):
+        desk.up(1)
+        loop = GroupLoop(bed.group, engine, desk, Meter(), None, None, lambda: None)
+        loop.start()
+        try:
+            wait_for(lambda: bed.count(MachineState.BOOTING) == 1)
+            asked = bed.cloud.count("machines")
+            if goes_on:
+                wait_for(lambda: bed.cloud.count("machines") > asked + 10)
+            else:
+                stays(lambda: bed.cloud.count("machines") <= asked + 2, for_s=1)
+        finally:
+            loop.stop()
+            assert loop.join()
 
 
 def test_a_group_that_waits_for_its_cloud_holds_up_no_other(
