@@ -108,6 +108,18 @@ class Machine:
     def plug_in(self) -> None:
         self._link("up")
 
+    @property
+    def is_plugged_in(self) -> bool:
+        """Whether its cable carries anything."""
+        with contextlib.suppress(OSError):
+            return Path("/sys/class/net", self._cable, "carrier").read_text() == "1\n"
+        return False
+
+    def shun(self, others: bool) -> None:
+        """Let nothing pass between this machine and the others that do, or all again."""
+        command = ["bridge", "link", "set", "dev", self._cable, "isolated"]
+        subprocess.run([*command, "on" if others else "off"], check=True, capture_output=True)
+
     def _clear(self) -> None:
         """Take away what a system that has ended leaves."""
         self._process = None

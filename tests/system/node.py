@@ -120,6 +120,20 @@ class Node:
     def plug_in(self) -> None:
         self._machine.plug_in()
 
+    @property
+    def is_plugged_in(self) -> bool:
+        """Whether its network cable carries anything."""
+        return self._machine.is_plugged_in
+
+    def shun(self, others: bool) -> None:
+        """Let nothing pass between this node and the other nodes that do so, or all again."""
+        self._machine.shun(others)
+
+    @property
+    def first_process(self) -> int | None:
+        """The id, on this host, of the first process of its system; None if there is none."""
+        return self._machine.first_process
+
     def _leaves(self, how: str) -> None:
         self("systemctl", "--no-block", how, check=False)  # it may be gone before it answers
         assert self._machine.goes_off() is (how == "reboot")

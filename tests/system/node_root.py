@@ -19,8 +19,9 @@ from tests.system.debian import CA_BUNDLE, debian, made_once
 CHECKOUT: Final = Path(__file__).parents[2]
 UNITS: Final = CHECKOUT / "deploy/units"
 PACKAGES: Final = (
-    *("ca-certificates", "curl", "dbus", "docker.io", "iproute2", "iptables", "nginx-light"),
-    *("procps", "python3", "python3-venv", "systemd", "systemd-sysv"),
+    *("ca-certificates", "corosync", "crmsh", "curl", "dbus", "docker.io", "haproxy", "iproute2"),
+    *("iptables", "nginx-light", "pacemaker", "pacemaker-cli-utils", "procps", "python3"),
+    *("python3-venv", "resource-agents", "systemd", "systemd-sysv"),
 )
 _LOCK: Final = CHECKOUT / "requirements/runtime.txt"
 _DEPENDENCIES: Final = """\
@@ -34,7 +35,7 @@ set -e
 cp /run/units/*.service /etc/systemd/system/
 export SYSTEMD_OFFLINE=1
 # What a test wants of these it starts itself.
-systemctl --quiet disable containerd docker.service docker.socket nginx
+systemctl --quiet disable containerd corosync docker.service docker.socket haproxy nginx pacemaker
 systemctl --quiet mask apt-daily.timer apt-daily-upgrade.timer console-getty dpkg-db-backup.timer \
     e2scrub_all.timer e2scrub_reap fstrim.timer getty.target systemd-pstore
 systemctl --quiet enable systemd-networkd
