@@ -213,5 +213,10 @@ def built(docker: Docker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 def stack(built: Stack) -> Stack:
     """The stack with three of `web`, the first of which both proxies know."""
     built.up()
-    wait_for(built.answers, timeout_s=60, what="both proxies led to an app")
+
+    def lead_to_an_app() -> bool:
+        """Also when it is asked often: while nginx reloads, its old workers know of none yet."""
+        return all(built.answers() for _ in range(30))
+
+    wait_for(lead_to_an_app, timeout_s=60, what="both proxies led to an app")
     return built

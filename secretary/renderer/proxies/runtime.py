@@ -90,12 +90,12 @@ class HaproxyRuntime:
     def _bring(self, haproxy: AdminSocket, wanted: Config) -> Reconciled:
         done: set[Key] = set()
         try:
-            todo = self._plan(haproxy, wanted)
-            leaving = self._carry_out(haproxy, todo, done)
+            steps = self._plan(haproxy, wanted)
+            leaving = self._carry_out(haproxy, steps, done)
             if done:
-                todo = self._plan(haproxy, wanted)
-                if todo.first is not None:
-                    raise _Refused(f"haproxy does not keep {'/'.join(todo.first)} as it was told")
+                steps = self._plan(haproxy, wanted)
+                if steps.first is not None:
+                    raise _Refused(f"haproxy does not keep {'/'.join(steps.first)} as it was told")
         except _Refused as refused:
             return Reconciled(len(done), structure=printable(str(refused)))
         return Reconciled(len(done), leaving)
@@ -113,17 +113,17 @@ class HaproxyRuntime:
             ) from None
         if missing := wanted.proxies - set(backends.split("\n")):
             raise _Refused(f"the running haproxy does not have {min(missing)}")
-        todo = plan(wanted, running, self._given)
-        if todo.reload is not None:
-            raise _Refused(todo.reload)
-        return todo
+        steps = plan(wanted, running, self._given)
+        if steps.reload is not None:
+            raise _Refused(steps.reload)
+        return steps
 
-    def _carry_out(self, haproxy: AdminSocket, todo: Plan, done: set[Key]) -> int:
+    def _carry_out(self, haproxy: AdminSocket, steps: Plan, done: set[Key]) -> int:
         """Return how many servers could not be deleted yet. `done` gets those that were changed."""
-        self._tell(haproxy, (*todo.additions, *todo.changes), done)
-        for step in todo.replacements:  # one by one, so that the others can take its requests
+        self._tell(haproxy, (*steps.additions, *steps.changes), done)
+        for step in steps.replacements:  # one by one, so that the others can take its requests
             self._replace(haproxy, step, done)
-        return len(self._remove(haproxy, todo.removals, done))
+        return len(self._remove(haproxy, steps.removals, done))
 
     def _tell(
         self, haproxy: AdminSocket, steps: Sequence[Add | Change | Remove], done: set[Key]
