@@ -23,7 +23,7 @@ from tests.system.balancer_bed import (
     BalancerBed,
 )
 from tests.system.node_bed import NodeBed
-from tests.waiting import wait_for
+from tests.waiting import stays, wait_for
 
 # The first test waits for debootstrap.
 pytestmark = [pytest.mark.root, pytest.mark.timeout(900)]
@@ -285,7 +285,8 @@ def test_a_change_that_is_not_applied_makes_it_stale(balancer: BalancerBed) -> N
 
 
 def test_while_etcd_is_away_nothing_changes(balancer: BalancerBed) -> None:
-    balancer.params = QUICK
+    # What the renderer owes to a haproxy that has just begun may take it longer than a second.
+    balancer.params = QUICK | {"max_lag": "5"}
     assert balancer("start") == (SUCCESS, "")
     balancer.monitored("1")
     known = len(balancer.told())
@@ -300,8 +301,7 @@ def test_while_etcd_is_away_nothing_changes(balancer: BalancerBed) -> None:
         wait_for(has_looked, timeout_s=60)
         # Not even a renderer that is gone says more: it may have had the last word of etcd.
         balancer.node.systemctl("stop", RENDERER)
-        balancer.node("rm", "-f", f"{STATE}/audit")
-        wait_for(has_looked, timeout_s=60)
+        stays(has_looked, for_s=8)
         assert balancer("stop") == (SUCCESS, "")
         assert balancer("start") == (SUCCESS, "")
         assert balancer("monitor") == (SUCCESS, "")
